@@ -1,0 +1,94 @@
+import type { GuestAgent } from "./guestAgent";
+
+/**
+ * How the host runs virtual machines. One implementation over QEMU, one in-process for fast tests; another VMM is
+ * another folder that passes `test/host/vm/driverContract.ts`.
+ *
+ * A *template* is a booted, warmed and frozen VM; a *clone* is a running copy of it whose memory and disk are
+ * copy-on-write. Everything a template depends on is in its key, so a template is never stale.
+ */
+export interface VmDriver {
+  readonly capabilities: VmCapabilities;
+
+  /** Builds the template if it is not there; callers that ask for the same key at once share one build. */
+  ensureTemplate(spec: TemplateSpec, options?: BuildOptions): Promise<Template>;
+  /** Templates on disk, newest use first. */
+  listTemplates(): Promise<Template[]>;
+  /** Removes a template's files; VMs cloned from it go on. Repeatable. */
+  removeTemplate(key: string): Promise<void>;
+
+  /** A running copy of the template, its agent connected; `paused` leaves it frozen, to be claimed by `resume()`. */
+  clone(template: Template, options: CloneOptions): Promise<Vm>;
+  /** Boots without a template. Slow; for templates themselves and for comparison. */
+  boot(spec: TemplateSpec, options: CloneOptions): Promise<Vm>;
+  /** Finds a VM that an earlier process left running; undefined when it is gone. */
+  adopt(vmId: string): Promise<Vm | undefined>;
+  /** Ids of all VMs that this data directory knows, alive or dead; leftovers of dead ones are removed by `destroy`. */
+  listVms(): Promise<string[]>;
+  /** Ends a VM by id whatever its state, and removes all that it left: process, sockets, files. Repeatable. */
+  destroy(vmId: string): Promise<void>;
+
+  /** Closes this process's handles. VMs go on. */
+  close(): Promise<void>;
+}
+
+export interface VmCapabilities {
+  accelerator: "kvm" | "tcg" | "in-process";
+  /** Why this accelerator was chosen; one sentence for people. */
+  reason: string;
+  isolation: "hardware" | "emulated" | "none";
+}
+
+export interface TemplateSpec {
+  /** Read-only squashfs of the image. */
+  rootfsPath: string;
+  /** `sha256:…` of the rootfs; part of the key. */
+  rootfsDigest: string;
+  vcpus: number;
+  memoryMiB: number;
+  /** Size limit of the writable layer, `MiB`. */
+  diskMiB: number;
+  /** Run in the guest before it is frozen, so that clones find it in memory; part of the key. */
+  warmUp?: string[][];
+}
+
+export interface BuildOptions {
+  signal?: AbortSignal;
+  onProgress?: (message: string) => void;
+}
+
+export interface Template {
+  key: string;
+  spec: TemplateSpec;
+  createdAt: string;
+  /** Bytes on disk. */
+  sizeBytes: number;
+  bootMs: number;
+}
+
+export interface CloneOptions {
+  /** Names the VM's directory; `[a-z0-9-]{1,64}`, unique for ever. */
+  vmId: string;
+  paused?: boolean;
+  signal?: AbortSignal;
+}
+
+export interface Vm {
+  readonly id: string;
+  readonly pid: number;
+  /** Connected on return from `clone`, `boot` and `adopt`; calls fail with `GuestFailed` once the VM is gone. */
+  readonly agent: GuestAgent;
+  readonly paused: boolean;
+  /** Settles once, when the VM has ended for whatever reason; never rejects. */
+  readonly exited: Promise<VmExit>;
+  /** Freezes the vCPUs. Repeatable. */
+  pause(): Promise<void>;
+  /** Lets the vCPUs run. Repeatable. The caller refreshes the guest (`agent.refresh`) before it hands the VM out. */
+  resume(): Promise<void>;
+  /** As `VmDriver.destroy`. */
+  destroy(): Promise<void>;
+}
+
+export interface VmExit {
+  reason: string;
+}

@@ -1,0 +1,104 @@
+import type { Readable, Writable } from "node:stream";
+
+/**
+ * What the host can ask of the agent that is PID 1 in a guest. The guest is hostile: implementations bound everything
+ * that comes from it and never treat it as a host path.
+ */
+export interface GuestAgent {
+  /** One round trip that starts no process. */
+  ping(): Promise<void>;
+
+  /**
+   * Makes a clone an individual: fresh kernel entropy, clock, hostname, machine id and boot id. Acknowledged before
+   * the sandbox is handed out; also called after each resume.
+   */
+  refresh(identity: GuestIdentity): Promise<void>;
+
+  /**
+   * Starts a program. Resolves once it runs; rejects with `ExecFailed` when it could not be started (the message
+   * tells a missing program from a missing directory, user or permission).
+   */
+  exec(request: ExecRequest): Promise<GuestProcess>;
+
+  /** Streams a file's bytes. Rejects with `FileNotFound`, `FileConflict` (a directory) or `Forbidden`. */
+  readFile(path: string, options?: { offset?: number; length?: number }): Promise<Readable>;
+  /** Replaces a file atomically with what `source` yields; returns the bytes written. */
+  writeFile(path: string, source: AsyncIterable<Uint8Array>, options?: WriteFileOptions): Promise<number>;
+  stat(path: string): Promise<GuestFileInfo>;
+  /** Entries of a directory, dot files included, sorted by name. */
+  list(path: string): Promise<GuestFileInfo[]>;
+  /** Makes a directory and its parents. Repeatable. */
+  mkdir(path: string, options?: { mode?: number }): Promise<void>;
+  /** Removes a file or an empty directory; with `recursive` a tree. */
+  remove(path: string, options?: { recursive?: boolean }): Promise<void>;
+
+  /** Drops the connection; the guest ends what it ran for it. */
+  close(): void;
+}
+
+export interface GuestIdentity {
+  hostname: string;
+  /** 32 hex digits. */
+  machineId: string;
+  /** At least 32 bytes from the host's random source. */
+  entropy: Uint8Array;
+  /** Wall clock, ms since the epoch; taken as late as possible. */
+  clockMs: number;
+}
+
+export interface ExecRequest {
+  argv: string[];
+  /** The whole environment of the program; nothing is inherited. */
+  env?: Record<string, string>;
+  /** Absolute; default `/`. */
+  cwd?: string;
+  /** `name`, `uid`, `name:group` or `uid:gid`, looked up in the guest; default root. */
+  user?: string;
+  /** False: the program's stdin is /dev/null. */
+  stdin?: boolean;
+  /** Kills the whole tree (also daemons it left) after so many ms; enforced in the guest. */
+  timeoutMs?: number;
+  /** A terminal of that size; stdout and stderr are then one stream. */
+  tty?: { columns: number; rows: number };
+}
+
+export interface GuestProcess {
+  /** Ends in the program's EOF. Absent unless asked for. */
+  readonly stdin: Writable | undefined;
+  /** Must be consumed: an unread stream stops the program once the window is full. */
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Settles when the program has ended and its output is complete; rejects only when the guest is lost. */
+  readonly exit: Promise<GuestExit>;
+  /** Sends a signal to the whole tree, `SIGTERM`. */
+  kill(signal: string): void;
+  resize(columns: number, rows: number): void;
+}
+
+export interface GuestExit {
+  /** Null when a signal ended it. */
+  exitCode: number | null;
+  /** `SIGKILL`; null when it exited. */
+  signal: string | null;
+  timedOut: boolean;
+  durationMs: number;
+}
+
+export interface WriteFileOptions {
+  /** Permission bits; default 0o644 for a new file, unchanged for an old one. */
+  mode?: number;
+  createDirs?: boolean;
+}
+
+export interface GuestFileInfo {
+  name: string;
+  path: string;
+  sizeBytes: number;
+  /** Permission bits. */
+  mode: number;
+  type: "file" | "directory" | "symlink" | "other";
+  symlinkTarget?: string;
+  uid: number;
+  gid: number;
+  modifiedMs: number;
+}
