@@ -1,0 +1,95 @@
+import { z } from "zod";
+import { labels, labelsView } from "./labels";
+import { pageOf } from "./paging";
+
+const argv = z.array(z.string());
+const registryCredentials = z.looseObject({ username: z.string(), token: z.string() });
+
+const olderShape = {
+  name: z.string().optional(),
+  labels: labels.optional(),
+  image: z.looseObject({
+    /** A catalogue name, a registry reference, or (unix socket only) `oci:`, `docker-archive:`, `rootfs:` and a path. */
+    base: z.string().min(1),
+    entrypoint: argv.nullish(),
+    cmd: argv.nullish(),
+  }),
+  registryCredentials: registryCredentials.nullish(),
+  managedIdentityResourceId: z.string().nullish(),
+};
+
+const newerShape = {
+  name: z.string().optional(),
+  labels: labels.optional(),
+  source: z.looseObject({
+    /** `registry`; Azure also has `blob`. */
+    kind: z.string(),
+    imageUrl: z.string().min(1),
+    authentication: z.looseObject({ registryCredentials: registryCredentials.nullish() }).nullish(),
+  }),
+};
+
+/** Body of the older data plane, `PUT …/diskimages`; what this client sends. */
+export const createDiskImageContent = z.looseObject(olderShape);
+export type CreateDiskImageContent = z.input<z.ZodObject<typeof olderShape>>;
+
+/** Either version's body, read to the older form. */
+export const anyCreateDiskImageContent = z.union([
+  createDiskImageContent,
+  z.looseObject(newerShape).transform((body) => ({
+    name: body.name,
+    labels: body.labels,
+    image: { base: body.source.imageUrl } as z.output<typeof createDiskImageContent>["image"],
+    registryCredentials: body.source.authentication?.registryCredentials,
+    managedIdentityResourceId: undefined,
+  })),
+]);
+
+/** Sizes: a string in Azure's API description, a number on its wire. */
+export const megabytes = z.union([z.number(), z.string().transform(Number)]).nullish();
+
+const diskImageViewShape = {
+  id: z.string(),
+  name: z.string().nullish(),
+  labels: labelsView,
+  image: z
+    .looseObject({
+      base: z.string().nullish(),
+      entrypoint: argv.nullish(),
+      cmd: argv.nullish(),
+      /** Extension: `sha256:…` that the reference pointed to at the import. */
+      digest: z.string().nullish(),
+    })
+    .nullish()
+    .transform((value) => value ?? {}),
+  status: z.looseObject({
+    /** `Building`, then `Ready` (or `Succeeded`) or `Failed`. */
+    state: z.string(),
+    /** Read by Azure's Python SDK; the same text as `errorMessage`. While building, extension: what it is doing. */
+    message: z.string().nullish(),
+    errorMessage: z.string().nullish(),
+    /** Extension: the wire name of the error that made it fail, `RegistryFailed`. */
+    errorCode: z.string().nullish(),
+    createdAt: z.string().nullish(),
+    updatedAt: z.string().nullish(),
+  }),
+  sizeInMB: megabytes,
+};
+
+export const diskImageView = z.looseObject(diskImageViewShape);
+export type DiskImageView = z.output<z.ZodObject<typeof diskImageViewShape>>;
+export const diskImagePage = pageOf(diskImageView);
+
+const publicImageShape = {
+  /** Catalogue name, `python`. */
+  name: z.string(),
+  id: z.string().nullish(),
+  description: z.string().nullish(),
+  status: z.looseObject({ state: z.string() }).nullish(),
+  tags: z.unknown(),
+};
+
+/** An entry of `GET …/diskimages/public`. */
+export const publicImageView = z.looseObject(publicImageShape);
+export type PublicImageView = z.output<z.ZodObject<typeof publicImageShape>>;
+export const publicImagePage = pageOf(publicImageView);

@@ -1,0 +1,138 @@
+import { z } from "zod";
+import { megabytes } from "./diskImages";
+import { isolation } from "./groups";
+import { labels, labelsView } from "./labels";
+import { pageOf } from "./paging";
+import { cpuQuantity, sizeQuantity } from "./quantities";
+
+const argv = z.array(z.string());
+
+/** Quantities are normalised: `{cpu: "0.5", memory: "2Gi"}` reads `{cpu: "500m", memory: "2048Mi"}`. */
+export const sandboxResources = z.looseObject({
+  cpu: cpuQuantity,
+  memory: sizeQuantity,
+  disk: sizeQuantity.nullish(),
+});
+export interface SandboxResources {
+  cpu: string;
+  memory: string;
+  disk?: string | null;
+}
+
+const diskImageSource = z.looseObject({
+  id: z.string().nullish(),
+  name: z.string().nullish(),
+  isPublic: z.boolean().nullish(),
+});
+
+/** Exactly one member: a private image by id, a public one by name with `isPublic: true`, or a snapshot. */
+export const sandboxSource = z.looseObject({
+  diskImage: diskImageSource.nullish(),
+  snapshot: z.looseObject({ id: z.string() }).nullish(),
+});
+export interface SandboxSource {
+  diskImage?: { id?: string | null; name?: string | null; isPublic?: boolean | null } | null;
+  snapshot?: { id: string } | null;
+}
+
+/** Azure's clients often send only the first half. */
+export const lifecyclePolicy = z.looseObject({
+  autoSuspendPolicy: z
+    .looseObject({
+      enabled: z.boolean(),
+      /** Idle seconds. */
+      interval: z.number().nullish(),
+      /** `Memory` keeps processes, `Disk` restarts from disk, `None`. */
+      mode: z.string().nullish(),
+    })
+    .nullish(),
+  autoDeletePolicy: z
+    .looseObject({
+      enabled: z.boolean(),
+      deleteIntervalInDays: z.number().nullish(),
+      deleteIntervalInSeconds: z.number().nullish(),
+      trigger: z.string().nullish(),
+    })
+    .nullish(),
+});
+export interface LifecyclePolicy {
+  autoSuspendPolicy?: { enabled: boolean; interval?: number | null; mode?: string | null } | null;
+  autoDeletePolicy?: {
+    enabled: boolean;
+    deleteIntervalInDays?: number | null;
+    deleteIntervalInSeconds?: number | null;
+    trigger?: string | null;
+  } | null;
+}
+
+const createShape = {
+  sourcesRef: sandboxSource.optional(),
+  resources: sandboxResources.optional(),
+  labels: labels.optional(),
+  /** Write-only: no view ever returns it. */
+  environment: z.record(z.string(), z.string()).optional(),
+  entrypoint: argv.optional(),
+  cmd: argv.optional(),
+  lifecycle: lifecyclePolicy.optional(),
+};
+
+/** `PUT` (older) or `POST` (newer data plane) `…/sandboxes`; unknown keys pass through. */
+export const createSandboxContent = z.looseObject(createShape);
+export interface CreateSandboxContent {
+  sourcesRef: SandboxSource;
+  /** Azure's own SDK sends 1000m and 2048Mi. */
+  resources?: SandboxResources;
+  labels?: Record<string, string>;
+  environment?: Record<string, string>;
+  entrypoint?: string[];
+  cmd?: string[];
+  lifecycle?: LifecyclePolicy;
+}
+
+/** Extension, `PATCH …/sandboxes/{id}`: replaces the whole map of labels. */
+export const updateSandboxContent = z.looseObject({ labels: labels.optional() });
+export interface UpdateSandboxContent {
+  labels?: Record<string, string>;
+}
+
+const viewShape = {
+  id: z.string(),
+  labels: labelsView,
+  /** `Running`, `Stopped`, `Idle`, `Creating`, `Stopping`, `StopFailed`; also seen: `Suspended`, `Deleting`, `Failed`. */
+  state: z.string(),
+  stateDetails: z
+    .looseObject({
+      /** `Idle`, `UserStopped`, `Disabled`. */
+      stoppedReason: z.string().nullish(),
+      stoppedAt: z.string().nullish(),
+    })
+    .nullish(),
+  sourcesRef: sandboxSource.nullish(),
+  /** As the service says it, already normalised. */
+  resources: z.looseObject({ cpu: z.string(), memory: z.string(), disk: z.string().nullish() }).nullish(),
+  entrypoint: argv.nullish(),
+  cmd: argv.nullish(),
+  lifecycle: lifecyclePolicy.nullish(),
+  createdAt: z.string().nullish(),
+  region: z.string().nullish(),
+  hostname: z.string().nullish(),
+  sandboxGroupId: z.string().nullish(),
+  managementUrl: z.string().nullish(),
+  snapshotId: z.string().nullish(),
+  coldStorageSizeInMB: megabytes,
+  /** Extension. */
+  isolation: isolation.optional(),
+};
+
+/** A sandbox as read. Lists are absent or arrays, never null, in what we write. */
+export const sandboxView = z.looseObject(viewShape);
+export type SandboxView = z.output<z.ZodObject<typeof viewShape>>;
+export const sandboxPage = pageOf(sandboxView);
+
+/** Answer of `…/stop` on Azure: an implicit snapshot that no list shows. A host may answer 204 or `{}`. */
+export const stopResult = z.looseObject({
+  id: z.string().nullish(),
+  sandboxId: z.string().nullish(),
+  createdAtUtc: z.string().nullish(),
+  sizeInMB: megabytes,
+});
