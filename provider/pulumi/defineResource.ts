@@ -1,0 +1,187 @@
+import type { z } from "zod";
+import { isMissing } from "../client/failures";
+import { type CheckedInputs, type CheckFailure, canonicalInputs, checkInputs, secretInputs } from "./checkInputs";
+import { type Change, diffInputs, inputOf } from "./diffInputs";
+import { fingerprintInputs } from "./fingerprint";
+import { InitFailed } from "./initFailed";
+import { projectLive } from "./projectLive";
+import { isBag, type PropertyBag } from "./propertyBag";
+import type { Session } from "./session";
+
+/** What a resource is: its properties, and how it is made, found, changed and removed. Knows nothing of the engine. */
+export interface ResourceSpec<In extends z.ZodObject, Out extends z.ZodObject> {
+  /** `SandboxGroup`: the last part of the type token. */
+  token: string;
+  description: string;
+  /** Each field described in one line; `.meta({ secret: true })` on what must not be shown. Keys in `__` are hidden. */
+  inputs: In;
+  /** What the service tells beyond the inputs, and the inputs of `computed`. */
+  outputs: Out;
+  /** Inputs, or paths in them, whose change needs a new object. */
+  replaceOn: readonly string[];
+  /** Inputs that the service fills in when the user leaves them out; leaving them out is then no change. */
+  computed?: readonly string[];
+  /** True when old and new cannot exist at once. */
+  deleteBeforeReplace?(olds: PropertyBag, news: PropertyBag): boolean;
+  /** A path to name as the reason when the object, as its outputs tell it, can only be made anew. */
+  brokenBy?(olds: PropertyBag): string | undefined;
+  /** What the schema cannot say. Runs only when the schema is content; unknowns may be anywhere. */
+  check?(inputs: PropertyBag, session: Session): CheckFailure[];
+
+  create(inputs: z.output<In>, context: CreateContext): Promise<Created<Out>>;
+  /** Undefined, or a `NotFound` error, when it is gone; any other failure rejects. */
+  read(id: string, state: PropertyBag, context: Context): Promise<Live<In, Out> | undefined>;
+  /** Brings what `replaceOn` does not name to `inputs`; also called to repair an object that was not ready. */
+  update(id: string, inputs: z.output<In>, olds: PropertyBag, context: Context): Promise<z.input<Out>>;
+  /** May reject with `NotFound`: it is gone already. */
+  delete(id: string, state: PropertyBag, context: Context): Promise<void>;
+}
+
+export interface Context {
+  session: Session;
+}
+
+export interface CreateContext extends Context {
+  /** One value for all inputs that need a new object when they change; undefined when it cannot be told (secrets). */
+  fingerprint: string | undefined;
+}
+
+export interface Created<Out extends z.ZodObject> {
+  id: string;
+  outputs: z.input<Out>;
+}
+
+export interface Live<In extends z.ZodObject, Out extends z.ZodObject> {
+  /** Inputs as they are now; what cannot be read back is left out. */
+  inputs: Partial<z.input<In>>;
+  outputs: z.input<Out>;
+}
+
+/** A resource as the engine drives it; the adapters only carry property bags in and out. */
+export interface Resource {
+  token: string;
+  description: string;
+  inputs: z.ZodObject;
+  outputs: z.ZodObject;
+  replaceOn: readonly string[];
+  check(session: Session, olds: PropertyBag, news: PropertyBag): CheckedInputs;
+  diff(session: Session, id: string, olds: PropertyBag, news: PropertyBag): Difference;
+  /** Rejects with `InitFailed` when the object exists but did not become usable. */
+  create(session: Session, news: PropertyBag): Promise<{ id: string; state: PropertyBag }>;
+  /** Undefined when the object is gone. */
+  read(
+    session: Session,
+    id: string,
+    olds: PropertyBag,
+  ): Promise<{ inputs: PropertyBag; state: PropertyBag } | undefined>;
+  update(session: Session, id: string, olds: PropertyBag, news: PropertyBag): Promise<PropertyBag>;
+  /** Repeatable. */
+  delete(session: Session, id: string, olds: PropertyBag): Promise<void>;
+}
+
+export interface Difference {
+  changes: Change[];
+  /** Names of inputs, or of the output that is broken, that make a new object necessary. */
+  replaces: string[];
+  deleteBeforeReplace: boolean;
+}
+
+/** In the state: names of `computed` inputs that the user left out. */
+const filledIn = "__filledIn";
+
+/** Turns the description of a resource into what an adapter serves. The result is pure: all it shares is the session. */
+export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(spec: ResourceSpec<In, Out>): Resource {
+  const computed = spec.computed ?? [];
+  const secrets = secretInputs(spec.inputs);
+  const visible = Object.keys(spec.inputs.shape).filter((key) => !key.startsWith("__"));
+
+  function stateOf(inputs: PropertyBag, outputs: z.input<Out>): PropertyBag {
+    const left = computed.filter((key) => inputs[key] === undefined);
+    return { ...inputs, ...definedOnly(spec.outputs.parse(outputs)), [filledIn]: left };
+  }
+
+  function inputsOf(state: PropertyBag): PropertyBag {
+    const left = Array.isArray(state[filledIn]) ? state[filledIn] : [];
+    return Object.fromEntries(
+      Object.keys(spec.inputs.shape)
+        .filter((key) => state[key] !== undefined && !left.includes(key))
+        .map((key) => [key, state[key]]),
+    );
+  }
+
+  return {
+    token: spec.token,
+    description: spec.description,
+    inputs: spec.inputs,
+    outputs: spec.outputs,
+    replaceOn: spec.replaceOn,
+
+    check(session, _olds, news) {
+      const checked = checkInputs(spec.inputs, news);
+      if (checked.failures.length === 0) checked.failures = spec.check?.(checked.inputs, session) ?? [];
+      return checked;
+    },
+
+    diff(session, id, olds, news) {
+      session.knownIds.add(id);
+      const left = computed.filter((key) => news[key] === undefined);
+      const compared = visible.filter((key) => !left.includes(key));
+      const old = pick(canonicalInputs(spec.inputs, olds), compared);
+      const changes = diffInputs(old, pick(news, compared), spec.replaceOn);
+      const broken = spec.brokenBy?.(olds);
+      if (broken) changes.push({ path: broken, kind: "update", replaces: true });
+      const replaces = [...new Set(changes.filter((change) => change.replaces).map((change) => inputOf(change.path)))];
+      const deleteBeforeReplace = replaces.length > 0 && (spec.deleteBeforeReplace?.(olds, news) ?? false);
+      return { changes, replaces, deleteBeforeReplace };
+    },
+
+    async create(session, news) {
+      const inputs = spec.inputs.parse(news) as z.output<In>;
+      const fingerprint = fingerprintInputs(inputs as PropertyBag, spec.replaceOn, secrets);
+      try {
+        const created = await spec.create(inputs, { session, fingerprint });
+        session.knownIds.add(created.id);
+        return { id: created.id, state: stateOf(news, created.outputs) };
+      } catch (error) {
+        if (!(error instanceof InitFailed)) throw error;
+        session.knownIds.add(error.id);
+        const properties = stateOf(news, error.properties as z.input<Out>);
+        throw new InitFailed(error.id, properties, error.message, error.cause);
+      }
+    },
+
+    async read(session, id, olds) {
+      session.knownIds.add(id);
+      const live = await spec.read(id, olds, { session }).catch(goneAsUndefined);
+      if (!live) return undefined;
+      const had = inputsOf(olds);
+      const imported = Object.keys(had).length === 0;
+      const inputs = projectLive(spec.inputs, live.inputs, imported ? live.inputs : had);
+      return { inputs, state: { ...stateOf(inputs, live.outputs), ...pick(olds, [filledIn]) } };
+    },
+
+    async update(session, id, olds, news) {
+      session.knownIds.add(id);
+      const inputs = spec.inputs.parse(news) as z.output<In>;
+      return stateOf(news, await spec.update(id, inputs, olds, { session }));
+    },
+
+    async delete(session, id, olds) {
+      session.knownIds.add(id);
+      await spec.delete(id, olds, { session }).catch(goneAsUndefined);
+    },
+  };
+}
+
+function goneAsUndefined(error: unknown): undefined {
+  if (isMissing(error)) return undefined;
+  throw error;
+}
+
+function pick(bag: PropertyBag, keys: readonly string[]): PropertyBag {
+  return Object.fromEntries(keys.filter((key) => bag[key] !== undefined).map((key) => [key, bag[key]]));
+}
+
+function definedOnly(value: unknown): PropertyBag {
+  return isBag(value) ? Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) : {};
+}

@@ -1,0 +1,35 @@
+import { z } from "zod";
+import { SandboxesError } from "../client/errors";
+
+const fields = {
+  target: z.enum(["microvm", "azure"]).default("microvm"),
+  endpoint: z.string().optional(),
+  token: z.string().optional(),
+  caCertificate: z.string().optional(),
+  dataDir: z.string().optional(),
+  subscriptionId: z.string().optional(),
+  resourceGroupName: z.string().optional(),
+  location: z.string().optional(),
+  apiVersion: z.string().optional(),
+};
+const schema = z.object(fields);
+
+/** The provider's configuration, `sandboxes:*`; `token` is secret. */
+export type ProviderConfig = z.output<typeof schema>;
+
+/** Reads the configuration through a look-up by full key, `sandboxes:target`. */
+export function readProviderConfig(get: (key: string) => string | undefined): ProviderConfig {
+  const raw = Object.fromEntries(Object.keys(fields).map((key) => [key, get(`sandboxes:${key}`) || undefined]));
+  const parsed = schema.safeParse(raw);
+  if (parsed.success) return parsed.data;
+  const key = parsed.error.issues[0]?.path[0];
+  throw new SandboxesError("Invalid", `read the configuration "sandboxes:${String(key)}": it has no value known here`, {
+    field: `sandboxes:${String(key)}`,
+    hint: "run `pulumi config set sandboxes:target microvm`",
+  });
+}
+
+/** Why a target cannot be used, or undefined when it can. The one place that knows. */
+export function targetObstacle(target: string): string | undefined {
+  return target === "azure" ? "target azure: not available in this version yet" : undefined;
+}
