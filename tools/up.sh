@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Deploys the quickstart with Pulumi onto a sandbox host on this machine and runs code in the sandbox it made.
+. "$(dirname "$0")/prelude.sh"
+
+bash tools/build.sh
+bash tools/setup.sh pulumi languageHost
+
+. tools/stack.sh
+selectStack
+say "pulumi up"
+pulumi up --yes --skip-preview --non-interactive
+say "code in the deployed sandbox"
+node examples/quickstart/run.ts
+say "done. Again: make up. Look around: . tools/env.sh && npx sandboxes ls. Remove everything: make down"
