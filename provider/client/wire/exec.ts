@@ -109,7 +109,8 @@ export const execServerFrame = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("error"), code: z.string().nullish(), message: z.string().nullish() }),
 ]);
 export type ExecServerFrame =
-  | { type: "stdout" | "stderr"; data: string }
+  | { type: "stdout"; data: string }
+  | { type: "stderr"; data: string }
   | {
       type: "exit_code";
       exitCode?: number | null;

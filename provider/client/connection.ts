@@ -1,0 +1,124 @@
+import { readFile } from "node:fs/promises";
+import { isAbsolute } from "node:path";
+import { SandboxesError } from "./errors";
+
+/** Where sandboxes live and who asks. Plain data: it may be copied and compared, but `token` must not be logged. */
+export interface Connection {
+  /** `unix:/path` or `https://host:port`. */
+  endpoint: string;
+  token?: string;
+  /** PEM text of the certificate authority to trust besides none other. */
+  ca?: string;
+  subscriptionId: string;
+  resourceGroupName: string;
+  /** Name of the sandbox group; callers that need one have their own default. */
+  group?: string;
+}
+
+export interface ConnectionOptions {
+  endpoint?: string;
+  token?: string;
+  ca?: string;
+  subscriptionId?: string;
+  resourceGroupName?: string;
+  /** A name, or the whole ARM id of a group, which then also names subscription and resource group. */
+  group?: string;
+  /** Data directory of the embedded host; used only without an endpoint. */
+  dataDir?: string;
+  signal?: AbortSignal;
+}
+
+export const localSubscriptionId = "00000000-0000-0000-0000-000000000000";
+export const localResourceGroupName = "local";
+
+/**
+ * Fills what the options leave open from `SANDBOXES_ENDPOINT`, `_TOKEN`, `_CA_FILE`, `_GROUP` and `_DATA_DIR`. Without
+ * any endpoint it starts the embedded host of the data directory, or finds it running.
+ */
+export async function resolveConnection(
+  options: ConnectionOptions = {},
+  environment: NodeJS.ProcessEnv = process.env,
+): Promise<Connection> {
+  const group = readGroup(options.group ?? nonEmpty(environment.SANDBOXES_GROUP));
+  const given = options.endpoint ?? nonEmpty(environment.SANDBOXES_ENDPOINT);
+  const endpoint = given === undefined ? await embeddedEndpoint(options, environment) : checkEndpoint(given);
+  const caFile = nonEmpty(environment.SANDBOXES_CA_FILE);
+  return {
+    endpoint,
+    token: options.token ?? nonEmpty(environment.SANDBOXES_TOKEN),
+    ca: options.ca ?? (caFile && !endpoint.startsWith("unix:") ? await readCa(caFile) : undefined),
+    subscriptionId: options.subscriptionId ?? group.subscriptionId ?? localSubscriptionId,
+    resourceGroupName: options.resourceGroupName ?? group.resourceGroupName ?? localResourceGroupName,
+    group: group.name,
+  };
+}
+
+/** The path of the socket of a `unix:` endpoint; undefined for `https:`. */
+export function socketPathOf(endpoint: string): string | undefined {
+  return endpoint.startsWith("unix:") ? endpoint.slice("unix:".length) : undefined;
+}
+
+/** Path of the group collection of the control plane. */
+export function groupsPath(connection: Connection): string {
+  return `${resourceGroupPath(connection)}/providers/Microsoft.App/sandboxGroups`;
+}
+
+/** Path of one group on the data plane, which has no `/providers/…`. */
+export function groupDataPath(connection: Connection, group: string): string {
+  return `${resourceGroupPath(connection)}/sandboxGroups/${encodeURIComponent(group)}`;
+}
+
+function resourceGroupPath({ subscriptionId, resourceGroupName }: Connection): string {
+  return `/subscriptions/${encodeURIComponent(subscriptionId)}/resourceGroups/${encodeURIComponent(resourceGroupName)}`;
+}
+
+function checkEndpoint(endpoint: string): string {
+  const path = socketPathOf(endpoint);
+  if (path !== undefined && isAbsolute(path)) return endpoint;
+  if (path === undefined && URL.canParse(endpoint)) {
+    const url = new URL(endpoint);
+    if (url.protocol === "https:" && !url.username && !url.search) return endpoint.replace(/\/+$/, "");
+  }
+  // The text may hold a password (https://user:secret@…), so it is not repeated.
+  throw new SandboxesError("Invalid", "The endpoint is neither a unix socket nor an https address", {
+    field: "endpoint",
+    hint: "write unix:/absolute/path or https://host:port",
+  });
+}
+
+interface GroupRef {
+  name?: string;
+  subscriptionId?: string;
+  resourceGroupName?: string;
+}
+
+function readGroup(given: string | undefined): GroupRef {
+  if (!given?.startsWith("/")) return { name: given };
+  const pattern =
+    /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)\/(?:providers\/Microsoft\.App\/)?sandboxGroups\/([^/]+)$/i;
+  const match = pattern.exec(given);
+  if (match) return { subscriptionId: match[1], resourceGroupName: match[2], name: match[3] };
+  throw new SandboxesError("Invalid", `"${given}" is not the id of a sandbox group`, {
+    field: "group",
+    hint: "give a name, or /subscriptions/…/resourceGroups/…/providers/Microsoft.App/sandboxGroups/NAME",
+  });
+}
+
+async function embeddedEndpoint(options: ConnectionOptions, environment: NodeJS.ProcessEnv): Promise<string> {
+  // Loaded only here: whoever names an endpoint needs none of it.
+  const { ensureEmbeddedHost } = await import("./embeddedHost.js");
+  const dataDir = options.dataDir ?? nonEmpty(environment.SANDBOXES_DATA_DIR);
+  return (await ensureEmbeddedHost({ dataDir, signal: options.signal })).endpoint;
+}
+
+async function readCa(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (cause) {
+    throw new SandboxesError("Invalid", `Cannot read the certificate file "${file}" of SANDBOXES_CA_FILE`, { cause });
+  }
+}
+
+function nonEmpty(text: string | undefined): string | undefined {
+  return text === "" ? undefined : text;
+}

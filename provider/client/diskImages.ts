@@ -1,0 +1,100 @@
+import { codeOf, SandboxesError } from "./errors";
+import { isMissing } from "./failures";
+import type { CallOptions, HttpClient } from "./http";
+import { allOf, eachOf } from "./pages";
+import { poll } from "./poll";
+import {
+  type CreateDiskImageContent,
+  type DiskImageView,
+  diskImagePage,
+  diskImageView,
+  type PublicImageView,
+  publicImagePage,
+} from "./wire/diskImages";
+
+export interface ImageWaitOptions extends CallOptions {
+  /** Each new thing that the service says it does. */
+  onProgress?: (message: string) => void;
+  /** Limit of the wait; default an hour. */
+  timeoutMs?: number;
+}
+
+/** A large image over a slow line; the service gives up on its own before. */
+const importTimeoutMs = 60 * 60_000;
+
+/** Disk images of one group: what sandboxes are made from. */
+export class DiskImagesApi {
+  readonly #http: HttpClient;
+  readonly #path: string;
+
+  constructor(http: HttpClient, groupPath: string) {
+    this.#http = http;
+    this.#path = `${groupPath}/diskimages`;
+  }
+
+  /** Begins an import and answers at once, often `Building`; see `waitUntilReady`. */
+  create(content: CreateDiskImageContent, { signal }: CallOptions = {}): Promise<DiskImageView> {
+    const action = `create a disk image from "${content.image.base}"`;
+    const request = { method: "PUT", path: this.#path, json: content, action, signal, repeatable: false } as const;
+    return this.#http.json(diskImageView, request);
+  }
+
+  /** Waits until sandboxes can be made from it; rejects with the reason of a failed import. */
+  async waitUntilReady(id: string, options: ImageWaitOptions = {}): Promise<DiskImageView> {
+    const { signal, onProgress, timeoutMs = importTimeoutMs } = options;
+    let said: string | undefined;
+    const ask = async () => {
+      const view = await this.get(id, { signal });
+      const { state, message } = view.status;
+      if (state === "Ready" || state === "Succeeded") return view;
+      if (state === "Failed") throw importFailure(view);
+      if (message && message !== said) onProgress?.(message);
+      said = message ?? said;
+      return undefined;
+    };
+    return poll(ask, { signal, timeoutMs, what: `disk image "${id}" to be ready` });
+  }
+
+  get(id: string, { signal }: CallOptions = {}): Promise<DiskImageView> {
+    return this.#http.json(diskImageView, {
+      method: "GET",
+      path: this.#one(id),
+      action: `read disk image "${id}"`,
+      signal,
+    });
+  }
+
+  list({ signal }: CallOptions = {}): Promise<DiskImageView[]> {
+    const request = { method: "GET", path: this.#path, action: "list disk images", signal } as const;
+    return allOf(eachOf(this.#http, diskImagePage, request));
+  }
+
+  /** Sandboxes made from it go on. Succeeds also when it was not there. */
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    const action = `delete disk image "${id}"`;
+    try {
+      await this.#http.status({ method: "DELETE", path: this.#one(id), action, signal });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+
+  /** Images that everyone has, by name; the host's catalogue. */
+  listPublic({ signal }: CallOptions = {}): Promise<PublicImageView[]> {
+    const request = { method: "GET", path: `${this.#path}/public`, action: "list public images", signal } as const;
+    return allOf(eachOf(this.#http, publicImagePage, request));
+  }
+
+  #one(id: string): string {
+    return `${this.#path}/${encodeURIComponent(id)}`;
+  }
+}
+
+function importFailure(view: DiskImageView): SandboxesError {
+  const { errorCode, errorMessage, message } = view.status;
+  const code = errorCode ? codeOf(422, errorCode) : "ImageInvalid";
+  const reason = errorMessage || message || "the service gives no reason";
+  return new SandboxesError(code, `Cannot import "${view.image.base ?? view.id}": ${reason}`, {
+    serviceCode: errorCode ?? undefined,
+  });
+}

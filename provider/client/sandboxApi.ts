@@ -1,0 +1,49 @@
+import { type Connection, groupDataPath } from "./connection";
+import { DiskImagesApi } from "./diskImages";
+import { FilesApi } from "./files";
+import { GroupsApi } from "./groups";
+import { type CallOptions, HttpClient, type HttpOptions } from "./http";
+import { SandboxesApi } from "./sandboxes";
+import { type HostStatusView, hostStatusView } from "./wire/status";
+
+/** Everything a sandbox endpoint can be asked, over one set of connections. Idle ones keep no process alive. */
+export class SandboxApi {
+  readonly connection: Connection;
+  readonly groups: GroupsApi;
+  readonly #http: HttpClient;
+
+  constructor(connection: Connection, options: HttpOptions = {}) {
+    this.connection = connection;
+    this.#http = new HttpClient(connection, options);
+    this.groups = new GroupsApi(this.#http);
+  }
+
+  /** The data plane of one group; asks nothing by itself. */
+  group(name: string): GroupApi {
+    return new GroupApi(this.#http, groupDataPath(this.connection, name));
+  }
+
+  /** Self-hosted only: accelerator, isolation, counts. */
+  status({ signal }: CallOptions = {}): Promise<HostStatusView> {
+    const request = { method: "GET", path: "/status", action: "read the host's status", signal } as const;
+    return this.#http.json(hostStatusView, request);
+  }
+
+  /** Lets running requests end. Repeatable. */
+  close(): Promise<void> {
+    return this.#http.close();
+  }
+}
+
+/** What can be done within one group. */
+export class GroupApi {
+  readonly diskImages: DiskImagesApi;
+  readonly sandboxes: SandboxesApi;
+  readonly files: FilesApi;
+
+  constructor(http: HttpClient, path: string) {
+    this.diskImages = new DiskImagesApi(http, path);
+    this.sandboxes = new SandboxesApi(http, path);
+    this.files = new FilesApi(http, (id) => this.sandboxes.path(id));
+  }
+}

@@ -1,0 +1,161 @@
+import { SandboxesError } from "./errors";
+import { executeCommand, executeShellCommand } from "./exec";
+import { type ExecStream, type OpenExecOptions, openExecStream } from "./execStream";
+import { isMissing } from "./failures";
+import type { CallOptions, HttpClient, HttpRequest } from "./http";
+import { allOf, eachOf } from "./pages";
+import { poll } from "./poll";
+import type { ExecResultView, ExecStart, ExecuteCommandContent, ExecuteShellCommandContent } from "./wire/exec";
+import { formatLabelSelector, type Labels, matchesLabels } from "./wire/labels";
+import {
+  type CreateSandboxContent,
+  type SandboxView,
+  sandboxPage,
+  sandboxView,
+  type UpdateSandboxContent,
+} from "./wire/sandboxes";
+
+export interface ListSandboxesOptions extends CallOptions {
+  /** Only those that carry all of these. */
+  labels?: Labels;
+}
+
+/** The first sandbox of an image may wait for its template to boot, minutes where the host emulates. */
+const createTimeoutMs = 10 * 60_000;
+/** Azure was seen to take minutes for a stop. */
+const settleTimeoutMs = 5 * 60_000;
+
+const stoppedStates = new Set(["stopped", "suspended", "idle"]);
+const failedStates = new Set(["failed", "deleting", "stopfailed"]);
+
+/** Sandboxes of one group. */
+export class SandboxesApi {
+  readonly #http: HttpClient;
+  readonly #path: string;
+
+  constructor(http: HttpClient, groupPath: string) {
+    this.#http = http;
+    this.#path = `${groupPath}/sandboxes`;
+  }
+
+  /**
+   * Resolves when the sandbox runs. Not repeated once the service may have begun: after `HostUnavailable` a sandbox may
+   * be there, to be found by its labels.
+   */
+  async create(content: CreateSandboxContent, { signal }: CallOptions = {}): Promise<SandboxView> {
+    const view = await this.#http.json(sandboxView, {
+      method: "PUT",
+      path: this.#path,
+      json: content,
+      action: "create a sandbox",
+      repeatable: false,
+      timeoutMs: createTimeoutMs,
+      signal,
+    });
+    return this.#waitFor(view, "running", createTimeoutMs, signal);
+  }
+
+  get(id: string, { signal }: CallOptions = {}): Promise<SandboxView> {
+    return this.#http.json(sandboxView, { method: "GET", path: this.path(id), action: `read sandbox "${id}"`, signal });
+  }
+
+  /** As the pages come; stopped sandboxes too. */
+  async *each({ labels, signal }: ListSandboxesOptions = {}): AsyncGenerator<SandboxView> {
+    const selector = labels && Object.keys(labels).length > 0 ? formatLabelSelector(labels) : undefined;
+    const request: HttpRequest = {
+      method: "GET",
+      path: this.#path,
+      query: { labels: selector },
+      action: "list sandboxes",
+      signal,
+    };
+    for await (const view of eachOf(this.#http, sandboxPage, request)) {
+      // Asked for on the server where the query can say it; checked here in any case.
+      if (!labels || matchesLabels(view.labels, labels)) yield view;
+    }
+  }
+
+  list(options: ListSandboxesOptions = {}): Promise<SandboxView[]> {
+    return allOf(this.each(options));
+  }
+
+  /** Replaces the labels. Self-hosted only; repeatable. */
+  update(id: string, content: UpdateSandboxContent, { signal }: CallOptions = {}): Promise<SandboxView> {
+    const action = `update sandbox "${id}"`;
+    const request = { method: "PATCH", path: this.path(id), json: content, action, signal, repeatable: true } as const;
+    return this.#http.json(sandboxView, request);
+  }
+
+  /** Succeeds also when it was not there. */
+  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    const action = `delete sandbox "${id}"`;
+    try {
+      const status = await this.#http.status({ method: "DELETE", path: this.path(id), action, signal });
+      if (status !== 202) return;
+      await poll(() => this.get(id, { signal }).then(() => undefined), {
+        signal,
+        timeoutMs: settleTimeoutMs,
+        what: `sandbox "${id}" to be deleted`,
+      });
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+
+  /** Suspends: processes and memory stay. Rejects with `NotRunning` when it is stopped already. */
+  async stop(id: string, { signal }: CallOptions = {}): Promise<SandboxView> {
+    await this.#http.status({ method: "POST", path: `${this.path(id)}/stop`, action: `stop sandbox "${id}"`, signal });
+    return this.#waitFor(await this.get(id, { signal }), "stopped", settleTimeoutMs, signal);
+  }
+
+  /** Rejects with `InvalidState` when it runs already. */
+  async resume(id: string, { signal }: CallOptions = {}): Promise<SandboxView> {
+    const action = `resume sandbox "${id}"`;
+    await this.#http.status({ method: "POST", path: `${this.path(id)}/resume`, action, signal });
+    return this.#waitFor(await this.get(id, { signal }), "running", settleTimeoutMs, signal);
+  }
+
+  /** Runs a program to its end; see `executeCommand`. */
+  exec(id: string, content: ExecuteCommandContent, options: CallOptions = {}): Promise<ExecResultView> {
+    return executeCommand(this.#http, this.path(id), content, options);
+  }
+
+  execShell(id: string, content: ExecuteShellCommandContent, options: CallOptions = {}): Promise<ExecResultView> {
+    return executeShellCommand(this.#http, this.path(id), content, options);
+  }
+
+  /** Runs a program whose streams flow while it runs. */
+  stream(id: string, start: ExecStart, options: OpenExecOptions = {}): Promise<ExecStream> {
+    return openExecStream(this.#http, this.path(id), start, options);
+  }
+
+  /** Path of one sandbox, for what lies below it. */
+  path(id: string): string {
+    return `${this.#path}/${encodeURIComponent(id)}`;
+  }
+
+  async #waitFor(
+    first: SandboxView,
+    target: "running" | "stopped",
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<SandboxView> {
+    let latest: SandboxView | undefined = first;
+    const ask = async () => {
+      latest ??= await this.get(first.id, { signal }).catch(notYet);
+      const state = latest?.state.toLowerCase();
+      if (latest && (state === target || (target === "stopped" && stoppedStates.has(state ?? "")))) return latest;
+      if (latest && failedStates.has(state ?? "")) {
+        throw new SandboxesError("InvalidState", `Sandbox "${first.id}" should be ${target}: it is ${latest.state}`);
+      }
+      latest = undefined;
+      return undefined;
+    };
+    return poll(ask, { signal, timeoutMs, what: `sandbox "${first.id}" to be ${target}` });
+  }
+}
+
+/** Azure may not show a sandbox yet that it has just created. */
+function notYet(error: unknown): undefined {
+  if (!isMissing(error)) throw error;
+}
