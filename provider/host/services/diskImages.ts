@@ -1,0 +1,218 @@
+import { randomUUID } from "node:crypto";
+import { isSandboxesError, SandboxesError } from "../../client/errors";
+import { type Labels, matchesLabels } from "../../client/wire/labels";
+import type { SandboxSource } from "../../client/wire/sandboxes";
+import type { CatalogueEntry, ImageStore, StoredImage } from "../images/imageStore";
+import type { DiskImageRecord, DiskImageStore } from "../store/diskImageStore";
+import type { HostLog } from "./hostLog";
+import { timestamp } from "./timestamp";
+
+/** A cached image is ready within this time, and the answer to its creation says so; clients poll for the others. */
+const answerWithinMs = 500;
+
+const localReference = /^(oci|docker-archive|rootfs):/;
+
+export interface NewDiskImage {
+  base: string;
+  name?: string;
+  labels?: Labels;
+  entrypoint?: string[];
+  cmd?: string[];
+  warmUp?: string[];
+  credentials?: { username: string; password: string };
+  /** True for callers on this machine: only they may name its files. */
+  localFiles: boolean;
+}
+
+/** An image that a sandbox is made from. */
+export interface SourceImage {
+  image: StoredImage;
+  diskImage: { entrypoint?: string[]; cmd?: string[]; warmUp?: string[] };
+}
+
+/** Disk images of groups: names for what the image store holds, imported in the background. */
+export class DiskImageService {
+  readonly #store: DiskImageStore;
+  readonly #images: ImageStore;
+  readonly #log: HostLog;
+  readonly #building = new Map<string, { abort: AbortController; done: Promise<void> }>();
+
+  constructor(parts: { store: DiskImageStore; images: ImageStore; log: HostLog }) {
+    this.#store = parts.store;
+    this.#images = parts.images;
+    this.#log = parts.log;
+  }
+
+  /** Starts the import; answers `Building`, or what became of it if that is known at once. */
+  async create(groupKey: string, body: NewDiskImage): Promise<DiskImageRecord> {
+    if (localReference.test(body.base) && !body.localFiles) {
+      throw new SandboxesError("Forbidden", `Cannot import "${body.base}": files of the host are for its own users`, {
+        field: "image.base",
+        status: 400,
+      });
+    }
+    const now = timestamp();
+    const { base, name, entrypoint, cmd, warmUp, credentials } = body;
+    const record: DiskImageRecord = {
+      ...{ id: randomUUID(), groupKey, base, name, labels: body.labels ?? {}, entrypoint, cmd, warmUp, credentials },
+      ...{ state: "Building", createdAt: now, updatedAt: now },
+    };
+    this.#store.put(record);
+    await settledWithin(this.#build(record), answerWithinMs);
+    return this.#store.get(groupKey, record.id) ?? record;
+  }
+
+  /** Goes on with imports that a former process left unfinished, and drops images whose group is gone. */
+  restart(groupExists: (groupKey: string) => boolean): void {
+    for (const record of this.#store.all()) {
+      if (!groupExists(record.groupKey)) this.#store.delete(record.id);
+      else if (record.state === "Building") void this.#build(record);
+    }
+  }
+
+  /** Deletes all of a group. */
+  empty(groupKey: string): void {
+    for (const record of this.#store.list(groupKey)) this.delete(groupKey, record.id);
+  }
+
+  get(groupKey: string, id: string): DiskImageRecord {
+    const record = this.#store.get(groupKey, id);
+    if (!record) throw new SandboxesError("NotFound", `The disk image "${id}" does not exist`);
+    return record;
+  }
+
+  list(groupKey: string, selector: Labels = {}): DiskImageRecord[] {
+    return this.#store.list(groupKey).filter((record) => matchesLabels(record.labels, selector));
+  }
+
+  /** Sandboxes made from it go on; the bytes stay for others that share them. False when there was none. */
+  delete(groupKey: string, id: string): boolean {
+    const record = this.#store.get(groupKey, id);
+    if (!record) return false;
+    this.#building.get(record.id)?.abort.abort();
+    this.#store.delete(record.id);
+    return true;
+  }
+
+  listPublic(): CatalogueEntry[] {
+    return this.#images.catalogue();
+  }
+
+  getPublic(name: string): CatalogueEntry {
+    const entry = this.#images.catalogue().find((each) => each.name === name);
+    if (!entry) throw new SandboxesError("NotFound", `The public disk image "${name}" does not exist`);
+    return entry;
+  }
+
+  /** Says what is wrong with a source without waiting for anything; throws `ImageNotFound`, `Conflict`, `Invalid`. */
+  checkSource(groupKey: string, source: SandboxSource | undefined): void {
+    const { id, name } = diskImageOf(source);
+    if (name !== undefined) {
+      if (!this.#images.catalogue().some((entry) => entry.name === name)) throw unknownImage(name);
+      return;
+    }
+    const record = this.#store.get(groupKey, id);
+    if (!record) throw unknownImage(id);
+    checkNotFailed(record);
+  }
+
+  /** The image a sandbox is made from, once its import is done. */
+  async source(groupKey: string, source: SandboxSource | undefined, signal?: AbortSignal): Promise<SourceImage> {
+    const { id, name } = diskImageOf(source);
+    if (name !== undefined) return { image: await this.#publicImage(name, signal), diskImage: {} };
+    await this.#building.get(id.toLowerCase())?.done;
+    const record = this.#store.get(groupKey, id);
+    if (!record) throw unknownImage(id);
+    checkNotFailed(record);
+    const image = record.digest === undefined ? undefined : await this.#images.get(record.digest);
+    if (image) return { image, diskImage: record };
+    // Its files were removed by hand: the reference may still lead to them.
+    return { image: await this.#images.import(record.base, { signal }), diskImage: record };
+  }
+
+  /** Ends running imports; they start again with the next process. */
+  async close(): Promise<void> {
+    for (const { abort } of this.#building.values()) abort.abort(closing);
+    await Promise.all([...this.#building.values()].map(({ done }) => done));
+  }
+
+  async #publicImage(name: string, signal?: AbortSignal): Promise<StoredImage> {
+    const digest = this.#store.publicDigest(name);
+    const known = digest === undefined ? undefined : await this.#images.get(digest);
+    if (known) return known;
+    const image = await this.#images.import(name, { signal });
+    this.#store.rememberPublic(name, image.digest);
+    return image;
+  }
+
+  #build(record: DiskImageRecord): Promise<void> {
+    const abort = new AbortController();
+    const done = this.#import(record, abort.signal).finally(() => this.#building.delete(record.id));
+    this.#building.set(record.id, { abort, done });
+    return done;
+  }
+
+  async #import(record: DiskImageRecord, signal: AbortSignal): Promise<void> {
+    const update = (change: Partial<DiskImageRecord>) => {
+      if (signal.aborted) return;
+      this.#store.put({
+        ...(this.#store.get(record.groupKey, record.id) ?? record),
+        ...change,
+        updatedAt: timestamp(),
+      });
+    };
+    try {
+      const image = await this.#images.import(record.base, {
+        credentials: record.credentials,
+        signal,
+        onProgress: (message) => update({ message }),
+      });
+      const { digest, sizeBytes } = image;
+      update({ state: "Ready", digest, sizeBytes, message: undefined, credentials: undefined });
+    } catch (error) {
+      if (signal.aborted) return;
+      this.#log.warn({ diskImage: record.id, error: String(error) }, "image import failed");
+      const known = isSandboxesError(error) ? error : new SandboxesError("Internal", "The import failed unexpectedly");
+      const message = known.hint ? `${known.message} (${known.hint})` : known.message;
+      update({ state: "Failed", message, errorCode: known.serviceCode, credentials: undefined });
+    }
+  }
+}
+
+const closing = new SandboxesError("HostUnavailable", "The host is stopping");
+
+function diskImageOf(
+  source: SandboxSource | undefined,
+): { id: string; name?: undefined } | { id?: undefined; name: string } {
+  if (source?.snapshot) throw new SandboxesError("Unsupported", "This host cannot make sandboxes from snapshots yet");
+  const { id, name, isPublic } = source?.diskImage ?? {};
+  const field = "sourcesRef.diskImage";
+  if (id && !name && isPublic !== true) return { id };
+  if (name && !id && isPublic !== false) return { name };
+  throw new SandboxesError("Invalid", "A disk image is named by its id, or by a public name with isPublic: true", {
+    field,
+  });
+}
+
+function unknownImage(idOrName: string): SandboxesError {
+  return new SandboxesError("ImageNotFound", `Cannot make a sandbox: no disk image "${idOrName}" exists here`, {
+    field: "sourcesRef.diskImage",
+  });
+}
+
+function checkNotFailed(record: DiskImageRecord): void {
+  if (record.state !== "Failed") return;
+  throw new SandboxesError(
+    "Conflict",
+    `Cannot use the disk image "${record.id}": its import failed: ${record.message}`,
+  );
+}
+
+async function settledWithin(work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([work, limit]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,130 @@
+import { constants } from "node:os";
+import { SandboxesError } from "../../client/errors";
+import type { Program } from "../store/sandboxStore";
+import type { GuestExit, GuestProcess } from "../vm/guestAgent";
+import type { HostLog } from "./hostLog";
+import { collectOutput } from "./outputLimit";
+import type { SandboxService } from "./sandboxes";
+
+/**
+ * Limits of one exec. The guest kills the process tree after `timeoutMs`; the host waits `graceMs` longer and then
+ * holds the guest for lost. Azure's gateway cuts at 600 s too, but with a 504 that its SDKs would answer by running
+ * the command again.
+ */
+const limits = {
+  defaultTimeoutMs: 600_000,
+  maxTimeoutMs: 24 * 3600_000,
+  graceMs: 15_000,
+  defaultOutputBytes: 10 * 2 ** 20,
+  maxOutputBytes: 64 * 2 ** 20,
+};
+
+export interface ExecInput {
+  argv: string[];
+  environment?: Record<string, string> | null;
+  workingDirectory?: string | null;
+  user?: string | null;
+  stdin?: Uint8Array;
+  timeoutMs?: number | null;
+  maxOutputBytes?: number | null;
+  /** Resumes a stopped sandbox first. */
+  activate?: boolean;
+}
+
+export interface StreamInput extends Omit<ExecInput, "stdin" | "maxOutputBytes"> {
+  stdin: boolean;
+  tty?: { columns: number; rows: number };
+}
+
+export interface ExecOutcome {
+  /** 128 and the signal's number when one ended it, as shells say it. */
+  exitCode: number;
+  signal: string | null;
+  timedOut: boolean;
+  durationMs: number;
+  stdout: string;
+  stderr: string;
+  truncated: boolean;
+}
+
+/** Runs programs in sandboxes. */
+export class ExecService {
+  readonly #sandboxes: SandboxService;
+  readonly #log: HostLog;
+  /** Programs run since the daemon started. */
+  started = 0;
+
+  constructor(parts: { sandboxes: SandboxService; log: HostLog }) {
+    this.#sandboxes = parts.sandboxes;
+    this.#log = parts.log;
+  }
+
+  /** Runs a program to its end; `signal` (the caller is gone) kills its process tree. */
+  async run(groupKey: string, id: string, input: ExecInput, signal: AbortSignal): Promise<ExecOutcome> {
+    const timeoutMs = Math.min(input.timeoutMs ?? limits.defaultTimeoutMs, limits.maxTimeoutMs);
+    const maxBytes = Math.min(input.maxOutputBytes ?? limits.defaultOutputBytes, limits.maxOutputBytes);
+    const lost = AbortSignal.timeout(timeoutMs + limits.graceMs);
+    const work = async () => {
+      const process = await this.start(groupKey, id, { ...input, timeoutMs, stdin: input.stdin !== undefined }, signal);
+      process.stdin?.on("error", () => undefined); // A program need not read all it is given.
+      process.stdin?.end(input.stdin);
+      const [stdout, stderr, exit] = await Promise.all([
+        collectOutput(process.stdout, maxBytes),
+        collectOutput(process.stderr, maxBytes),
+        process.exit,
+      ]);
+      const truncated = stdout.truncated || stderr.truncated;
+      return { ...exit, exitCode: exitCodeOf(exit), stdout: stdout.text, stderr: stderr.text, truncated };
+    };
+    return unlessAborted(work(), lost, () => {
+      this.#log.warn({ sandbox: id, timeoutMs }, "a guest did not end a program in time");
+      return new SandboxesError(
+        "GuestFailed",
+        `Sandbox '${id}' did not answer within ${timeoutMs + limits.graceMs} ms`,
+      );
+    });
+  }
+
+  /** Starts a program; the caller consumes its streams. `signal` kills its process tree. */
+  async start(groupKey: string, id: string, input: StreamInput, signal: AbortSignal): Promise<GuestProcess> {
+    const { record, vm } = await this.#sandboxes.running(groupKey, id, input.activate);
+    if (signal.aborted) throw callerGone(id);
+    this.started += 1;
+    const program = record.program ?? bareProgram;
+    const process = await vm.agent.exec({
+      argv: input.argv,
+      env: { ...program.env, ...input.environment },
+      cwd: input.workingDirectory || program.workingDirectory,
+      user: input.user || program.user,
+      stdin: input.stdin,
+      timeoutMs: Math.min(input.timeoutMs ?? limits.maxTimeoutMs, limits.maxTimeoutMs),
+      tty: input.tty,
+    });
+    const kill = () => process.kill("SIGKILL");
+    if (signal.aborted) kill();
+    signal.addEventListener("abort", kill, { once: true });
+    process.exit.catch(() => undefined).finally(() => signal.removeEventListener("abort", kill));
+    return process;
+  }
+}
+
+/** As shells say it: Azure's SDKs read a missing code as success. */
+export function exitCodeOf(exit: GuestExit): number {
+  if (exit.exitCode !== null) return exit.exitCode;
+  return 128 + (constants.signals[exit.signal as NodeJS.Signals] ?? 0);
+}
+
+/** A sandbox from before its program was recorded does not exist; this is for the type. */
+const bareProgram: Program = { argv: [], env: {}, workingDirectory: "/", user: "root" };
+
+function callerGone(id: string): SandboxesError {
+  return new SandboxesError("Timeout", `The caller left before a program could start in sandbox '${id}'`);
+}
+
+function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal, error: () => Error): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(error());
+    signal.addEventListener("abort", abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}

@@ -1,0 +1,80 @@
+import type { Readable } from "node:stream";
+import { isSandboxesError, SandboxesError } from "../../client/errors";
+import type { GuestAgent, GuestFileInfo, WriteFileOptions } from "../vm/guestAgent";
+import type { SandboxService } from "./sandboxes";
+
+/** Longest path that Linux takes. */
+const maxPathBytes = 4096;
+
+/** Files inside sandboxes. Paths are the guest's; the host never opens them. */
+export class FileService {
+  readonly #sandboxes: SandboxService;
+
+  constructor(parts: { sandboxes: SandboxService }) {
+    this.#sandboxes = parts.sandboxes;
+  }
+
+  /** `otherPath` is tried when `path` is not there. */
+  read(groupKey: string, id: string, path: string, otherPath?: string): Promise<Readable> {
+    return this.#reading(groupKey, id, path, otherPath, (agent, each) => agent.readFile(each));
+  }
+
+  stat(groupKey: string, id: string, path: string, otherPath?: string): Promise<GuestFileInfo> {
+    return this.#reading(groupKey, id, path, otherPath, (agent, each) => agent.stat(each));
+  }
+
+  list(groupKey: string, id: string, path: string, otherPath?: string): Promise<GuestFileInfo[]> {
+    return this.#reading(groupKey, id, path, otherPath, (agent, each) => agent.list(each));
+  }
+
+  /** Replaces a file; answers the bytes written. */
+  async write(
+    groupKey: string,
+    id: string,
+    path: string,
+    source: AsyncIterable<Uint8Array>,
+    options: WriteFileOptions,
+  ): Promise<number> {
+    const agent = await this.#agent(groupKey, id);
+    return agent.writeFile(checked(path), source, options);
+  }
+
+  async mkdir(groupKey: string, id: string, path: string, options: { mode?: number }): Promise<void> {
+    const agent = await this.#agent(groupKey, id);
+    await agent.mkdir(checked(path), options);
+  }
+
+  async remove(groupKey: string, id: string, path: string, options: { recursive?: boolean }): Promise<void> {
+    const agent = await this.#agent(groupKey, id);
+    await agent.remove(checked(path), options);
+  }
+
+  async #reading<Result>(
+    groupKey: string,
+    id: string,
+    path: string,
+    otherPath: string | undefined,
+    work: (agent: GuestAgent, path: string) => Promise<Result>,
+  ): Promise<Result> {
+    const agent = await this.#agent(groupKey, id);
+    try {
+      return await work(agent, checked(path));
+    } catch (error) {
+      if (otherPath === undefined || otherPath === path || !isSandboxesError(error, "FileNotFound")) throw error;
+      return work(agent, checked(otherPath));
+    }
+  }
+
+  async #agent(groupKey: string, id: string): Promise<GuestAgent> {
+    return (await this.#sandboxes.running(groupKey, id)).vm.agent;
+  }
+}
+
+function checked(path: string): string {
+  const bad = (why: string) =>
+    new SandboxesError("Invalid", `Cannot use the path "${path}": ${why}`, { field: "path" });
+  if (!path.startsWith("/")) throw bad("it is not absolute");
+  if (path.includes("\0")) throw bad("it holds a zero byte");
+  if (Buffer.byteLength(path) > maxPathBytes) throw bad(`it is longer than ${maxPathBytes} bytes`);
+  return path;
+}

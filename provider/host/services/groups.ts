@@ -1,0 +1,102 @@
+import { SandboxesError } from "../../client/errors";
+import type { GroupPatch, GroupPut } from "../../client/wire/groups";
+import { type GroupRecord, type GroupScope, type GroupStore, groupKey } from "../store/groupStore";
+import type { VmCapabilities } from "../vm/driver";
+import { checkIsolation } from "./isolation";
+import { timestamp } from "./timestamp";
+
+export interface GroupServiceParts {
+  store: GroupStore;
+  capabilities: VmCapabilities;
+  /** Deletes all that lives in a group. */
+  empty: (groupKey: string) => Promise<void>;
+}
+
+/** Sandbox groups: names to file things under, with tags and what all their sandboxes must obey. */
+export class GroupService {
+  readonly #parts: GroupServiceParts;
+
+  constructor(parts: GroupServiceParts) {
+    this.#parts = parts;
+  }
+
+  /** Creates, or replaces what may change; the location may not (`Conflict`). */
+  put(scope: GroupScope, body: GroupPut): { record: GroupRecord; created: boolean } {
+    const { store, capabilities } = this.#parts;
+    const key = groupKey(scope);
+    const old = store.get(key);
+    const properties = writable(body.properties);
+    checkIsolation(properties, capabilities);
+    if (old && normalLocation(old.location) !== normalLocation(body.location)) {
+      throw new SandboxesError(
+        "Conflict",
+        `Cannot move the group "${old.name}" to "${body.location}": it is in "${old.location}"`,
+        { serviceCode: "InvalidResourceLocation", field: "location" },
+      );
+    }
+    const record: GroupRecord = {
+      key,
+      subscriptionId: old?.subscriptionId ?? scope.subscriptionId,
+      resourceGroup: old?.resourceGroup ?? scope.resourceGroup,
+      name: old?.name ?? scope.group,
+      location: old?.location ?? body.location,
+      tags: body.tags ?? {},
+      identity: body.identity ?? old?.identity,
+      properties,
+      createdAt: old?.createdAt ?? timestamp(),
+    };
+    store.put(record);
+    return { record, created: !old };
+  }
+
+  /** Throws `GroupNotFound`. */
+  get(scope: GroupScope): GroupRecord {
+    const record = this.#parts.store.get(groupKey(scope));
+    if (record) return record;
+    throw new SandboxesError(
+      "GroupNotFound",
+      `The sandbox group "${scope.group}" was not found in resource group "${scope.resourceGroup}"`,
+    );
+  }
+
+  list(subscriptionId: string, resourceGroup?: string): GroupRecord[] {
+    return this.#parts.store.list(subscriptionId, resourceGroup);
+  }
+
+  /** Merges; `tags` replaces the whole map. */
+  patch(scope: GroupScope, body: GroupPatch): GroupRecord {
+    const old = this.get(scope);
+    const properties = { ...old.properties, ...writable(body.properties) };
+    checkIsolation(properties, this.#parts.capabilities);
+    const record: GroupRecord = {
+      ...old,
+      tags: body.tags ?? old.tags,
+      identity: body.identity ?? old.identity,
+      properties,
+    };
+    this.#parts.store.put(record);
+    return record;
+  }
+
+  /** Deletes the group and all in it; false when there was none. */
+  async delete(scope: GroupScope): Promise<boolean> {
+    const key = groupKey(scope);
+    if (!this.#parts.store.get(key)) return false;
+    // The group first: nothing new can enter while it is emptied, and a restarted host removes what lost its group.
+    this.#parts.store.delete(key);
+    await this.#parts.empty(key);
+    return true;
+  }
+}
+
+/** Clients send back what they read; these are ours to say. */
+const readOnly = new Set(["provisioningState", "managementEndpoint", "defaultDomain", "isolation"]);
+
+function writable(properties: Record<string, unknown> | null | undefined): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(properties ?? {}).filter(([name]) => !readOnly.has(name)));
+}
+
+/** "East US 2" and "eastus2" are one place. */
+function normalLocation(location: string): string {
+  return location.replaceAll(" ", "").toLowerCase();
+}

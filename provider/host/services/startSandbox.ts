@@ -1,0 +1,50 @@
+import { randomBytes } from "node:crypto";
+import type { SandboxRecord } from "../store/sandboxStore";
+import type { Vm, VmDriver } from "../vm/driver";
+import type { GuestIdentity } from "../vm/guestAgent";
+import type { Admission } from "./admission";
+import type { DiskImageService } from "./diskImages";
+import { machineSize } from "./newSandbox";
+import { programOf } from "./program";
+import { warmUpOf } from "./warmUp";
+
+export interface StartParts {
+  diskImages: DiskImageService;
+  driver: VmDriver;
+  admission: Admission;
+}
+
+/**
+ * From a record to a machine that answers: image, template, clone, identity. What it learns (program, image) is in the
+ * record it returns; on failure the caller destroys what may be there.
+ */
+export async function startSandbox(
+  parts: StartParts,
+  record: SandboxRecord,
+  signal: AbortSignal,
+): Promise<{ record: SandboxRecord; vm: Vm }> {
+  const { image, diskImage } = await parts.diskImages.source(record.groupKey, record.sourcesRef, signal);
+  const { rootfsPath, rootfsDigest } = image;
+  const warmUp = warmUpOf(image, diskImage.warmUp);
+  const template = await parts.driver.ensureTemplate(
+    { rootfsPath, rootfsDigest, ...machineSize(record), warmUp },
+    { signal },
+  );
+  const vm = await parts.admission.start(() => {
+    signal.throwIfAborted();
+    return parts.driver.clone(template, { vmId: record.id, signal });
+  });
+  await vm.agent.refresh(identityOf(record.id));
+  const program = programOf(image.config, diskImage, record, record.environment);
+  return { vm, record: { ...record, program, imageDigest: image.digest } };
+}
+
+/** A fresh identity for a guest that was copied or slept; its names follow from the sandbox's id. */
+export function identityOf(sandboxId: string): GuestIdentity {
+  return {
+    hostname: sandboxId.slice(0, 8),
+    machineId: sandboxId.replaceAll("-", ""),
+    entropy: randomBytes(64),
+    clockMs: Date.now(),
+  };
+}

@@ -1,0 +1,57 @@
+import type { DatabaseSync } from "node:sqlite";
+import { z } from "zod";
+import { RecordTable } from "./recordTable";
+
+const argv = z.array(z.string());
+const text = z.record(z.string(), z.string());
+
+/** How programs start in a sandbox: the image's configuration under the sandbox's own. */
+const program = z.object({
+  /** What the sandbox itself starts; empty: nothing. */
+  argv,
+  env: text,
+  workingDirectory: z.string(),
+  user: z.string(),
+});
+export type Program = z.output<typeof program>;
+
+const sandboxRecord = z.object({
+  id: z.string(),
+  groupKey: z.string(),
+  labels: text,
+  /** Secret, and write-only on the wire. */
+  environment: text,
+  /** As the caller asked; absent: the image's. */
+  entrypoint: argv.optional(),
+  cmd: argv.optional(),
+  sourcesRef: z.record(z.string(), z.unknown()),
+  /** Normalised, `1000m`, `512Mi`. */
+  resources: z.object({ cpu: z.string(), memory: z.string(), disk: z.string() }),
+  lifecycle: z.record(z.string(), z.unknown()),
+  egressPolicy: z.record(z.string(), z.unknown()).optional(),
+  isolation: z.enum(["hardware", "emulated", "none"]),
+  createdAt: z.string(),
+  state: z.enum(["Creating", "Running", "Stopping", "Stopped", "Deleting", "Failed"]),
+  stateDetails: z
+    .object({
+      stoppedReason: z.string().optional(),
+      stoppedAt: z.string().optional(),
+      failedReason: z.string().optional(),
+      failedAt: z.string().optional(),
+    })
+    .optional(),
+  /** Id of the implicit snapshot that the last stop answered with. */
+  snapshotId: z.string().optional(),
+  /** Known once the image is. */
+  program: program.optional(),
+  imageDigest: z.string().optional(),
+});
+export type SandboxRecord = z.output<typeof sandboxRecord>;
+export type SandboxState = SandboxRecord["state"];
+
+/** Sandboxes on disk. */
+export class SandboxStore extends RecordTable<SandboxRecord> {
+  constructor(database: DatabaseSync) {
+    super(database, "sandboxes", sandboxRecord);
+  }
+}
