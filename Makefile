@@ -24,7 +24,7 @@ bench: ## measure; tables and bench/results/latest.jsonl
 	@bash tools/bench.sh
 
 generate: ## write the generated files anew
-	@bash tools/setup.sh node npmPackages && node tools/generate.ts
+	@bash tools/generate.sh
 
 clean: ## remove what was built in this checkout
 	@bash tools/clean.sh

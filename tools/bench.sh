@@ -3,4 +3,4 @@
 . "$(dirname "$0")/prelude.sh"
 
 bash tools/build.sh
-node bench/run.ts "$@"
+typescript bench/run.ts "$@"

@@ -9,6 +9,9 @@ cd "$root"
 
 say() { printf '==> %s\n' "$*"; }
 
+# typescript FILE...: runs a TypeScript file as it is. The package has no "type", about which Node would warn each time.
+typescript() { node --disable-warning=MODULE_TYPELESS_PACKAGE_JSON "$@"; }
+
 # cannot WHAT DO: this step cannot succeed by itself; says what a person has to do, and ends the script.
 cannot() {
   printf '\n*** %s\n' "$1" >&2

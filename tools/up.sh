@@ -10,5 +10,5 @@ selectStack
 say "pulumi up"
 pulumi up --yes --skip-preview --non-interactive
 say "code in the deployed sandbox"
-node examples/quickstart/run.ts
+typescript examples/quickstart/run.ts
 say "done. Again: make up. Look around: . tools/env.sh && npx sandboxes ls. Remove everything: make down"

@@ -55,7 +55,9 @@ function vitestCounts(report: string | undefined): Counts {
     testResults: { status: string; assertionResults: unknown[] }[];
   };
   // A file that cannot even be loaded fails with no test in it.
-  const unloadable = parsed.testResults.filter((file) => file.status === "failed" && file.assertionResults.length === 0);
+  const unloadable = parsed.testResults.filter(
+    (file) => file.status === "failed" && file.assertionResults.length === 0,
+  );
   return {
     passed: parsed.numPassedTests,
     failed: parsed.numFailedTests + unloadable.length,
