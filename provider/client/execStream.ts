@@ -71,6 +71,7 @@ export class ExecStream {
     signal?.addEventListener("abort", abort, { once: true });
     this.#stopListening = () => signal?.removeEventListener("abort", abort);
 
+    socket.resume();
     this.#send({ type: "start", start });
     if (!start.stdin) this.stdin.destroy();
   }

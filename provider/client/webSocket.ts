@@ -19,7 +19,7 @@ const handshakeTimeoutMs = 60_000;
 
 /**
  * Opens a WebSocket on a path of the endpoint, with the retries of a GET: nothing has begun before it stands. Resolves
- * with a socket that has no listeners but one against unheard errors; the caller adds its own at once.
+ * with a paused socket: the caller adds its listeners, then resumes it.
  */
 export function openWebSocket(http: HttpClient, path: string, options: OpenOptions): Promise<WebSocket> {
   const attempt = () => dial(http.connection, withQuery(path), options);
@@ -46,7 +46,10 @@ function dial(connection: Connection, path: string, options: OpenOptions): Promi
       resolve(attempt);
     };
     signal?.addEventListener("abort", abort, { once: true });
-    socket.once("open", () => settle({ value: socket }));
+    socket.once("open", () => {
+      socket.pause();
+      settle({ value: socket });
+    });
     socket.once("error", (error) => settle(transportFailure(error, action, connection.endpoint, requestId)));
     socket.once("unexpected-response", (_request, response) => {
       readRefusal(response, options)
