@@ -1,11 +1,12 @@
 import type { z } from "zod";
 import { isMissing } from "../client/failures";
-import { type CheckedInputs, type CheckFailure, canonicalInputs, checkInputs, secretInputs } from "./checkInputs";
+import { type CheckedInputs, canonicalInputs, checkInputs, secretInputs } from "./checkInputs";
 import { type Change, diffInputs, inputOf } from "./diffInputs";
 import { fingerprintInputs } from "./fingerprint";
 import { InitFailed } from "./initFailed";
 import { projectLive } from "./projectLive";
 import { isBag, type PropertyBag } from "./propertyBag";
+import { targetObstacle } from "./providerConfig";
 import type { Session } from "./session";
 
 /** What a resource is: its properties, and how it is made, found, changed and removed. Knows nothing of the engine. */
@@ -25,8 +26,6 @@ export interface ResourceSpec<In extends z.ZodObject, Out extends z.ZodObject> {
   deleteBeforeReplace?(olds: PropertyBag, news: PropertyBag): boolean;
   /** A path to name as the reason when the object, as its outputs tell it, can only be made anew. */
   brokenBy?(olds: PropertyBag): string | undefined;
-  /** What the schema cannot say. Runs only when the schema is content; unknowns may be anywhere. */
-  check?(inputs: PropertyBag, session: Session): CheckFailure[];
 
   create(inputs: z.output<In>, context: CreateContext): Promise<Created<Out>>;
   /** Undefined, or a `NotFound` error, when it is gone; any other failure rejects. */
@@ -118,7 +117,8 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
 
     check(session, _olds, news) {
       const checked = checkInputs(spec.inputs, news);
-      if (checked.failures.length === 0) checked.failures = spec.check?.(checked.inputs, session) ?? [];
+      const obstacle = [session.config.target, checked.inputs.target].map(targetObstacle).find((text) => text);
+      if (obstacle) checked.failures.push({ property: "", reason: `${obstacle} (use microvm)` });
       return checked;
     },
 
@@ -155,7 +155,7 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
       const live = await spec.read(id, olds, { session }).catch(goneAsUndefined);
       if (!live) return undefined;
       const had = inputsOf(olds);
-      const imported = Object.keys(had).length === 0;
+      const imported = visible.every((key) => had[key] === undefined);
       const inputs = projectLive(spec.inputs, live.inputs, imported ? live.inputs : had);
       return { inputs, state: { ...stateOf(inputs, live.outputs), ...pick(olds, [filledIn]) } };
     },

@@ -30,6 +30,6 @@ export function readProviderConfig(get: (key: string) => string | undefined): Pr
 }
 
 /** Why a target cannot be used, or undefined when it can. The one place that knows. */
-export function targetObstacle(target: string): string | undefined {
+export function targetObstacle(target: unknown): string | undefined {
   return target === "azure" ? "target azure: not available in this version yet" : undefined;
 }

@@ -1,0 +1,66 @@
+import * as pulumi from "@pulumi/pulumi";
+import { resourceId } from "../resourceId";
+import { resourceKey } from "../resourceKey";
+import { diskImageTrampoline } from "../trampolines/diskImage";
+import { SandboxGroup } from "./sandboxGroup";
+
+const type = "pulumi-nodejs:dynamic/sandboxes:DiskImage";
+
+export interface DiskImageArgs {
+  /** The group, or its id. */
+  group: pulumi.Input<SandboxGroup | string>;
+  /**
+   * Catalogue name (`python`, `debian`), registry reference (`python:3.12`), or `oci:DIR[:TAG]`,
+   * `docker-archive:FILE[:TAG]`, `rootfs:FILE` with a path seen from the program's folder.
+   */
+  image: pulumi.Input<string>;
+  /** For the registry; used for the import only. Kept secret. */
+  credentials?: pulumi.Input<{ username: pulumi.Input<string>; password: pulumi.Input<string> }>;
+  /** Replaces the image's own. */
+  entrypoint?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Replaces the image's own. */
+  cmd?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Command that runs once before sandboxes are cloned, so that they find what it loaded in memory. */
+  warmUp?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Values of at most 63 characters. */
+  labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+}
+
+/** What sandboxes are made from, imported once and pinned by its digest. Every change but of `credentials` replaces. */
+export class DiskImage extends pulumi.dynamic.Resource {
+  /** Id of the group. */
+  declare readonly group: pulumi.Output<string>;
+  declare readonly image: pulumi.Output<string>;
+  declare readonly labels: pulumi.Output<Record<string, string> | undefined>;
+  /** Id within the group; the resource's own `id` holds it too. */
+  declare readonly diskImageId: pulumi.Output<string>;
+  /** `sha256:…` that the reference pointed to at the import. */
+  declare readonly digest: pulumi.Output<string | undefined>;
+  declare readonly state: pulumi.Output<string>;
+  declare readonly sizeInMB: pulumi.Output<number | undefined>;
+  /** Where it was imported from. */
+  declare readonly reference: pulumi.Output<string>;
+
+  constructor(name: string, args: DiskImageArgs, opts: pulumi.CustomResourceOptions = {}) {
+    const { group, image, credentials, entrypoint, cmd, warmUp, labels } = args;
+    const inputs = {
+      ...{ group: group && resourceId(group), image, entrypoint, cmd, warmUp, labels },
+      credentials: credentials && pulumi.secret(credentials),
+      __key: resourceKey(type, name, opts.parent),
+    };
+    const outputs = { diskImageId: undefined, digest: undefined, state: undefined, sizeInMB: undefined };
+    const deletedWith = SandboxGroup.isInstance(group) && !opts.id ? group : undefined;
+    const props = { ...inputs, ...outputs, reference: undefined };
+    super(diskImageTrampoline, name, props, pulumi.mergeOptions({ deletedWith }, opts), "sandboxes", "DiskImage");
+  }
+
+  /** An existing image by its id; it is read, never changed. */
+  static get(name: string, id: pulumi.Input<pulumi.ID>, opts: pulumi.CustomResourceOptions = {}): DiskImage {
+    return new DiskImage(name, {} as DiskImageArgs, { ...opts, id });
+  }
+
+  /** True also for an instance from another loaded copy of this package. */
+  static override isInstance(value: unknown): value is DiskImage {
+    return pulumi.CustomResource.isInstance(value) && (value as { __pulumiType?: string }).__pulumiType === type;
+  }
+}

@@ -1,0 +1,71 @@
+import * as pulumi from "@pulumi/pulumi";
+import { resourceId } from "../resourceId";
+import { resourceKey } from "../resourceKey";
+import { sandboxTrampoline } from "../trampolines/sandbox";
+import type { DiskImage } from "./diskImage";
+import { SandboxGroup } from "./sandboxGroup";
+
+const type = "pulumi-nodejs:dynamic/sandboxes:Sandbox";
+
+export interface SandboxArgs {
+  /** The group, or its id. */
+  group: pulumi.Input<SandboxGroup | string>;
+  /** An image of the group, its id, or a catalogue name (`python`, `debian`). */
+  image: pulumi.Input<DiskImage | string>;
+  /** Processors: `"1000m"`, `"0.5"` or `2`. Default `1000m`. */
+  cpu?: pulumi.Input<string | number>;
+  /** `"512Mi"`, `"2Gi"`. Default `512Mi`. */
+  memory?: pulumi.Input<string>;
+  /** Writable disk, `"10Gi"`. Default `10240Mi`. */
+  disk?: pulumi.Input<string>;
+  /** Environment variables of all that runs in it. Kept secret. */
+  env?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** Replaces the image's own. */
+  entrypoint?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Replaces the image's own. */
+  cmd?: pulumi.Input<pulumi.Input<string>[]>;
+  /** Values of at most 63 characters. */
+  labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+}
+
+/** A virtual machine to run code in. Every change but of `labels` replaces it. */
+export class Sandbox extends pulumi.dynamic.Resource {
+  /** Id of the group. */
+  declare readonly group: pulumi.Output<string>;
+  /** Id of the image, or its catalogue name. */
+  declare readonly image: pulumi.Output<string>;
+  declare readonly labels: pulumi.Output<Record<string, string> | undefined>;
+  /** Id within the group; the resource's own `id` holds it too. */
+  declare readonly sandboxId: pulumi.Output<string>;
+  declare readonly state: pulumi.Output<string>;
+  declare readonly createdAt: pulumi.Output<string | undefined>;
+  /** `emulated` and `none` are no security boundary. */
+  declare readonly isolation: pulumi.Output<"hardware" | "emulated" | "none" | undefined>;
+  /** What it was given, normalised: `1000m`, `512Mi`. */
+  declare readonly resources: pulumi.Output<{ cpu: string; memory: string; disk?: string } | undefined>;
+
+  constructor(name: string, args: SandboxArgs, opts: pulumi.CustomResourceOptions = {}) {
+    const { group, image, env, ...plain } = args;
+    const inputs = {
+      ...plain,
+      group: group && resourceId(group),
+      image: image && resourceId(image),
+      env: env && pulumi.secret(env),
+      __key: resourceKey(type, name, opts.parent),
+    };
+    const outputs = { sandboxId: undefined, state: undefined, createdAt: undefined, isolation: undefined };
+    const deletedWith = SandboxGroup.isInstance(group) && !opts.id ? group : undefined;
+    const props = { ...inputs, ...outputs, resources: undefined };
+    super(sandboxTrampoline, name, props, pulumi.mergeOptions({ deletedWith }, opts), "sandboxes", "Sandbox");
+  }
+
+  /** An existing sandbox by its id; it is read, never changed. */
+  static get(name: string, id: pulumi.Input<pulumi.ID>, opts: pulumi.CustomResourceOptions = {}): Sandbox {
+    return new Sandbox(name, {} as SandboxArgs, { ...opts, id });
+  }
+
+  /** True also for an instance from another loaded copy of this package. */
+  static override isInstance(value: unknown): value is Sandbox {
+    return pulumi.CustomResource.isInstance(value) && (value as { __pulumiType?: string }).__pulumiType === type;
+  }
+}

@@ -1,0 +1,48 @@
+import * as pulumi from "@pulumi/pulumi";
+import { resourceKey } from "../resourceKey";
+import { sandboxGroupTrampoline } from "../trampolines/sandboxGroup";
+
+const type = "pulumi-nodejs:dynamic/sandboxes:SandboxGroup";
+
+export interface SandboxGroupArgs {
+  /** 1 to 63 letters, digits and inner dashes; by default the resource's name and seven random digits. Replaces. */
+  name?: pulumi.Input<string>;
+  /** Region; by default the configured `sandboxes:location`, else `local`. Replaces. */
+  location?: pulumi.Input<string>;
+  tags?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** Refuse a host that can only emulate virtual machines, which is no security boundary. Default false. */
+  requireHardwareIsolation?: pulumi.Input<boolean>;
+  /** `microvm`, the default, or `azure`; by default the configured `sandboxes:target`. Replaces. */
+  target?: pulumi.Input<"microvm" | "azure">;
+}
+
+/** A set of sandboxes and disk images; deleting it deletes all in it. Its id is an ARM id. */
+export class SandboxGroup extends pulumi.dynamic.Resource {
+  declare readonly name: pulumi.Output<string>;
+  declare readonly location: pulumi.Output<string>;
+  declare readonly tags: pulumi.Output<Record<string, string> | undefined>;
+  declare readonly requireHardwareIsolation: pulumi.Output<boolean>;
+  /** Address of the data plane. */
+  declare readonly managementEndpoint: pulumi.Output<string | undefined>;
+  declare readonly provisioningState: pulumi.Output<string | undefined>;
+  /** What its sandboxes get; `emulated` and `none` are no security boundary. */
+  declare readonly isolation: pulumi.Output<"hardware" | "emulated" | "none" | undefined>;
+
+  constructor(name: string, args: SandboxGroupArgs = {}, opts: pulumi.CustomResourceOptions = {}) {
+    const { name: groupName, location, tags, requireHardwareIsolation, target } = args;
+    const hidden = { __key: resourceKey(type, name, opts.parent), __logicalName: name };
+    const outputs = { managementEndpoint: undefined, provisioningState: undefined, isolation: undefined };
+    const inputs = { name: groupName, location, tags, requireHardwareIsolation, target };
+    super(sandboxGroupTrampoline, name, { ...inputs, ...hidden, ...outputs }, opts, "sandboxes", "SandboxGroup");
+  }
+
+  /** An existing group by its id; it is read, never changed. */
+  static get(name: string, id: pulumi.Input<pulumi.ID>, opts: pulumi.CustomResourceOptions = {}): SandboxGroup {
+    return new SandboxGroup(name, {}, { ...opts, id });
+  }
+
+  /** True also for an instance from another loaded copy of this package. */
+  static override isInstance(value: unknown): value is SandboxGroup {
+    return pulumi.CustomResource.isInstance(value) && (value as { __pulumiType?: string }).__pulumiType === type;
+  }
+}

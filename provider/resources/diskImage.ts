@@ -1,0 +1,142 @@
+import { resolve } from "node:path";
+import { z } from "zod";
+import type { DiskImagesApi } from "../client/diskImages";
+import { isSandboxesError } from "../client/errors";
+import type { DiskImageView } from "../client/wire/diskImages";
+import { type Context, defineResource } from "../pulumi/defineResource";
+import { InitFailed } from "../pulumi/initFailed";
+import { adoptOrCreate } from "./adoption";
+import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, requireMemberId } from "./ids";
+import { keyInput, labelsInput, ownLabels, userLabels } from "./ownLabels";
+
+export const diskImageInputs = z.strictObject({
+  group: groupIdInput,
+  image: z
+    .string()
+    .min(1)
+    .transform(absoluteReference)
+    .describe(
+      "catalogue name (python), registry reference (python:3.12), or oci:, docker-archive:, rootfs: and a path",
+    ),
+  credentials: z
+    .strictObject({ username: z.string().min(1), password: z.string().min(1) })
+    .meta({ secret: true })
+    .describe("user name and password for the registry; used for the import only")
+    .optional(),
+  entrypoint: z.array(z.string()).describe("replaces the image's own entrypoint").optional(),
+  cmd: z.array(z.string()).describe("replaces the image's own command").optional(),
+  warmUp: z
+    .array(z.string())
+    .min(1)
+    .describe("command that runs once before sandboxes are cloned, so that they find what it loaded in memory")
+    .optional(),
+  labels: labelsInput.optional(),
+  __key: keyInput,
+});
+
+const outputs = z.object({
+  diskImageId: z.string().describe("the image's id within its group"),
+  digest: z.string().optional().describe("sha256 that the reference pointed to at the import"),
+  state: z.string().describe("Building, Ready or Failed"),
+  sizeInMB: z.number().optional().describe("size in MiB"),
+  reference: z.string().describe("where it was imported from"),
+});
+
+/** What sandboxes are made from: an imported image, pinned by its digest. */
+export const diskImage = defineResource({
+  token: "DiskImage",
+  description: "An image that sandboxes are made from.",
+  inputs: diskImageInputs,
+  outputs,
+  replaceOn: ["group", "image", "entrypoint", "cmd", "warmUp", "labels"],
+  brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
+
+  async create(
+    { group, image, credentials, entrypoint, cmd, warmUp, labels = {}, __key: key },
+    { session, fingerprint },
+  ) {
+    const ref = readGroupId(group);
+    const { diskImages } = (await session.api(ref)).group(ref.groupName);
+    const idOf = (view: DiskImageView) => memberIdOf(ref, "diskimages", view.id);
+    const { view } = await adoptOrCreate<DiskImageView>({
+      key,
+      fingerprint,
+      list: () => diskImages.list(),
+      labelsOf: (view) => view.labels,
+      isKnown: (view) => session.knownIds.has(idOf(view)),
+      isUsable: (view) => view.status.state !== "Failed",
+      create: () =>
+        diskImages.create({
+          image: { base: image, entrypoint, cmd, ...(warmUp && { warmUp }) },
+          labels: { ...labels, ...ownLabels(key, fingerprint) },
+          registryCredentials: credentials && { username: credentials.username, token: credentials.password },
+        }),
+      remove: (view) => diskImages.delete(view.id),
+    });
+    try {
+      return { id: idOf(view), outputs: outputsOf(await ready(diskImages, view)) };
+    } catch (error) {
+      if (isImportFailure(error)) {
+        await diskImages.delete(view.id);
+        throw error;
+      }
+      throw new InitFailed(idOf(view), outputsOf(view), String(error), error);
+    }
+  },
+
+  async read(id, _state, context) {
+    const { diskImages, ref } = await open(id, context);
+    const view = await diskImages.get(ref.memberId);
+    const { base, entrypoint, cmd } = view.image;
+    const inputs = {
+      group: groupIdOf(ref),
+      ...(base && { image: base }),
+      ...(entrypoint && { entrypoint }),
+      ...(cmd && { cmd }),
+      labels: userLabels(view.labels),
+    };
+    return { inputs, outputs: outputsOf(view) };
+  },
+
+  async update(id, _inputs, _olds, context) {
+    const { diskImages, ref } = await open(id, context);
+    return outputsOf(await ready(diskImages, await diskImages.get(ref.memberId)));
+  },
+
+  async delete(id, _state, context) {
+    const { diskImages, ref } = await open(id, context);
+    await diskImages.delete(ref.memberId);
+  },
+});
+
+async function open(id: string, { session }: Context): Promise<{ diskImages: DiskImagesApi; ref: MemberRef }> {
+  const ref = requireMemberId(id, "diskimages");
+  return { diskImages: (await session.api(ref)).group(ref.groupName).diskImages, ref };
+}
+
+async function ready(diskImages: DiskImagesApi, view: DiskImageView): Promise<DiskImageView> {
+  return view.status.state === "Ready" ? view : diskImages.waitUntilReady(view.id);
+}
+
+/** The service said what is wrong with the image; to wait or to ask again changes nothing. */
+function isImportFailure(error: unknown): boolean {
+  return ["ImageNotFound", "ImageInvalid", "RegistryFailed", "Invalid", "Unauthorized", "Forbidden"].some(
+    (code) => isSandboxesError(error) && error.code === code,
+  );
+}
+
+function outputsOf(view: DiskImageView): z.input<typeof outputs> {
+  return {
+    diskImageId: view.id,
+    digest: view.image.digest ?? undefined,
+    state: view.status.state,
+    sizeInMB: view.sizeInMB ?? undefined,
+    reference: view.image.base ?? "",
+  };
+}
+
+/** A local path is taken from the folder of the program, whichever process asks for it. */
+function absoluteReference(reference: string): string {
+  const local = /^(oci|docker-archive|rootfs):(.+)$/.exec(reference);
+  return local ? `${local[1]}:${resolve(local[2]!)}` : reference;
+}
