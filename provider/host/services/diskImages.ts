@@ -94,6 +94,11 @@ export class DiskImageService {
     return true;
   }
 
+  /** Over all groups. */
+  count(): number {
+    return this.#store.count();
+  }
+
   listPublic(): CatalogueEntry[] {
     return this.#images.catalogue();
   }

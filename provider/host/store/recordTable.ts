@@ -16,6 +16,7 @@ export class RecordTable<Row extends GroupedRecord> {
   readonly #get: StatementSync;
   readonly #byGroup: StatementSync;
   readonly #all: StatementSync;
+  readonly #count: StatementSync;
   readonly #delete: StatementSync;
 
   constructor(database: DatabaseSync, table: "diskImages" | "sandboxes", schema: z.ZodType<Row>) {
@@ -28,6 +29,7 @@ export class RecordTable<Row extends GroupedRecord> {
     this.#get = database.prepare(`SELECT record FROM ${table} WHERE id = ?`);
     this.#byGroup = database.prepare(`SELECT record FROM ${table} WHERE groupKey = ? ORDER BY createdAt, id`);
     this.#all = database.prepare(`SELECT record FROM ${table} ORDER BY createdAt, id`);
+    this.#count = database.prepare(`SELECT count(*) AS n FROM ${table}`);
     this.#delete = database.prepare(`DELETE FROM ${table} WHERE id = ?`);
   }
 
@@ -56,6 +58,10 @@ export class RecordTable<Row extends GroupedRecord> {
   /** Of all groups, oldest first. */
   all(): Row[] {
     return this.#all.all().map((row) => this.#read(row));
+  }
+
+  count(): number {
+    return (this.#count.get() as { n: number }).n;
   }
 
   /** Repeatable. */

@@ -1,0 +1,27 @@
+import type { Isolation } from "../../client/wire/groups";
+import type { DiskImageService } from "../services/diskImages";
+import type { ExecService } from "../services/exec";
+import type { FileService } from "../services/files";
+import type { GroupService } from "../services/groups";
+import type { SandboxService } from "../services/sandboxes";
+import type { StatusService } from "../services/status";
+import type { ReplayMemory } from "./replay";
+
+/** What routes may use. */
+export interface RouteContext {
+  groups: GroupService;
+  diskImages: DiskImageService;
+  sandboxes: SandboxService;
+  exec: ExecService;
+  files: FileService;
+  status: StatusService;
+  replay: ReplayMemory;
+  region: string;
+  isolation: Isolation;
+  /** Bearer token that each request must carry; undefined on a unix socket, where the file's mode decides. */
+  token: string | undefined;
+  /** Address of the unix socket that is served; undefined for TCP. Its callers are users of this machine. */
+  unixEndpoint: string | undefined;
+  /** Ends the daemon, and all sandboxes when asked to; returns at once. */
+  shutDown: (options: { stopSandboxes: boolean }) => void;
+}

@@ -1,0 +1,93 @@
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { SandboxesError } from "../../client/errors";
+import { guid, newerDataPlaneVersion } from "../../client/wire/identifiers";
+import { type Labels, parseLabelSelector } from "../../client/wire/labels";
+import type { GroupScope } from "../store/groupStore";
+import type { RouteContext } from "./context";
+
+const dataPlaneVersions = ["2026-02-01-preview", newerDataPlaneVersion];
+const armVersions = ["2026-02-01-preview", "2026-07-01"];
+
+/** Path of all groups of a resource group, ARM. */
+export const armGroups =
+  "/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/providers/Microsoft.App/sandboxGroups";
+/** Path of one group, data plane. */
+export const dataPlaneGroup = "/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/sandboxGroups/:group";
+
+/** Which of Azure's two APIs an address belongs to, or the host's own. */
+export function planeOf(url: string): "arm" | "dataPlane" | "host" {
+  if (/\/providers\/microsoft\.app\//i.test(url)) return "arm";
+  return /^\/subscriptions\//i.test(url) ? "dataPlane" : "host";
+}
+
+/** Refuses a missing or unknown `api-version` where one is needed. */
+export function checkApiVersion(request: FastifyRequest): void {
+  const plane = planeOf(request.url);
+  if (plane === "host") return;
+  const known = plane === "arm" ? armVersions : dataPlaneVersions;
+  const version = query(request)["api-version"];
+  if (version !== undefined && known.includes(version.toLowerCase())) return;
+  const state =
+    version === undefined ? "The query parameter api-version is missing" : `Unknown api-version "${version}"`;
+  throw new SandboxesError("Invalid", `${state}: use ${known.join(" or ")}`, {
+    field: "api-version",
+    serviceCode: version === undefined ? "MissingApiVersionParameter" : "InvalidApiVersionParameter",
+  });
+}
+
+/** True for the newer data plane: POST and 201, pages instead of bare arrays. */
+export function isNewer(request: FastifyRequest): boolean {
+  return query(request)["api-version"]?.toLowerCase() === newerDataPlaneVersion;
+}
+
+/** Query parameters, decoded once, `+` as a space: Azure's SDKs send both forms. */
+export function query(request: FastifyRequest): Record<string, string> {
+  return request.query as Record<string, string>;
+}
+
+/** Reads a query string; each pair is split at its first `=`, so `labels=team=red` needs no escapes. */
+export function parseQuery(text: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(text));
+}
+
+const scopeParams = z.object({ subscriptionId: z.string(), resourceGroup: z.string(), group: z.string() });
+
+export function scopeOf(request: FastifyRequest): GroupScope {
+  return scopeParams.parse(request.params);
+}
+
+/** Key of the group in the path; throws `GroupNotFound`. */
+export function groupOf(context: RouteContext, request: FastifyRequest): string {
+  return context.groups.get(scopeOf(request)).key;
+}
+
+/** Group and id of the path; an id that is no GUID is a 400 with `errors.id`, as on Azure. */
+export function groupAndIdOf(context: RouteContext, request: FastifyRequest): [group: string, id: string] {
+  const { id } = z.object({ id: guid }).parse(request.params);
+  return [groupOf(context, request), id];
+}
+
+export function labelSelector(request: FastifyRequest): Labels | undefined {
+  const text = query(request).labels;
+  return text === undefined ? undefined : parseLabelSelector(text);
+}
+
+/** The address callers use for this host, built from their own request since they may know it by another name. */
+export function endpointOf(context: RouteContext, request: FastifyRequest): string {
+  return context.unixEndpoint ?? `${request.protocol}://${request.host}`;
+}
+
+/** Aborts when the caller goes away before the answer is complete. */
+export function callerGone(reply: FastifyReply): AbortSignal {
+  const controller = new AbortController();
+  reply.raw.once("close", () => {
+    if (!reply.raw.writableFinished) controller.abort();
+  });
+  return controller.signal;
+}
+
+/** The older data plane's bare array or the newer one's page; always complete. */
+export function page(request: FastifyRequest, value: object[]): object {
+  return isNewer(request) ? { value } : value;
+}

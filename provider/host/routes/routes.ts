@@ -1,0 +1,57 @@
+import type { FastifyInstance } from "fastify";
+import { SandboxesError } from "../../client/errors";
+import { authorize } from "./authorize";
+import type { RouteContext } from "./context";
+import { diskImageRoutes } from "./diskImages";
+import { execRoutes } from "./exec";
+import { execStreamRoutes } from "./execStream";
+import { fileRoutes } from "./files";
+import { groupRoutes } from "./groups";
+import { notServedRoutes } from "./notServed";
+import { renderError } from "./renderError";
+import { checkApiVersion } from "./request";
+import { sandboxRoutes } from "./sandboxes";
+import { statusRoutes } from "./status";
+
+/** All that the host answers. */
+export function registerRoutes(app: FastifyInstance, context: RouteContext): void {
+  app.addHook("onRequest", async (request, reply) => {
+    reply.header("x-ms-request-id", request.id);
+    const clientId = request.headers["x-ms-client-request-id"];
+    if (typeof clientId === "string") reply.header("x-ms-client-request-id", clientId);
+    if (request.routeOptions.url === "/healthz") return;
+    authorize(context.token, request.headers.authorization);
+    checkApiVersion(request);
+  });
+
+  app.setErrorHandler((error, request, reply) => {
+    const rendered = renderError(error, request);
+    if (rendered.unexpected) request.log.error({ error: describe(error) }, "request failed unexpectedly");
+    return reply.code(rendered.status).headers(rendered.headers).send(rendered.body);
+  });
+
+  app.setNotFoundHandler((request) => {
+    throw new SandboxesError("NotFound", `There is nothing at ${request.method} ${request.url.split("?")[0]}`);
+  });
+
+  // An empty body is an empty object, whatever its Content-Type: Azure's SDKs send both.
+  app.removeContentTypeParser("application/json");
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
+    if (body === "") done(null, undefined);
+    else app.getDefaultJsonParser("error", "error")(request, body as string, done);
+  });
+
+  groupRoutes(app, context);
+  diskImageRoutes(app, context);
+  sandboxRoutes(app, context);
+  execRoutes(app, context);
+  execStreamRoutes(app, context);
+  fileRoutes(app, context);
+  statusRoutes(app, context);
+  notServedRoutes(app);
+}
+
+/** Enough to find the fault; causes and fields may hold a caller's data. */
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

@@ -1,0 +1,108 @@
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { z } from "zod";
+import { SandboxesError } from "../../client/errors";
+import { createSandboxContent, updateSandboxContent } from "../../client/wire/sandboxes";
+import type { SandboxRecord } from "../store/sandboxStore";
+import type { RouteContext } from "./context";
+import { replayed } from "./replay";
+import { dataPlaneGroup, endpointOf, groupAndIdOf, groupOf, labelSelector, page } from "./request";
+
+const collection = `${dataPlaneGroup}/sandboxes`;
+const egressPolicy = z.looseObject({ egressPolicy: z.record(z.string(), z.unknown()).nullish() });
+
+/** The life of sandboxes. */
+export function sandboxRoutes(app: FastifyInstance, context: RouteContext): void {
+  const { sandboxes } = context;
+  const view = (request: FastifyRequest, record: SandboxRecord) => sandboxView(context, request, record);
+
+  const create = (status: number) =>
+    replayed(context.replay, async (request) => {
+      const group = groupOf(context, request);
+      const body = createSandboxContent.parse(request.body);
+      if (!body.sourcesRef && !body.presetSandboxType) {
+        throw new SandboxesError("Invalid", "'sourcesRef' is required when not using a preset sandbox type", {
+          field: "sourcesRef",
+        });
+      }
+      egressPolicy.parse(body);
+      const record = await sandboxes.create(group, { ...body, sourcesRef: body.sourcesRef ?? {} });
+      return { status, body: view(request, record) };
+    });
+  app.put(collection, create(200));
+  app.post(collection, create(201));
+
+  app.get(collection, async (request) => {
+    const records = sandboxes.list(groupOf(context, request), labelSelector(request));
+    return page(
+      request,
+      records.map((record) => view(request, record)),
+    );
+  });
+
+  app.get(`${collection}/count`, async (request, reply) => {
+    const count = sandboxes.list(groupOf(context, request), labelSelector(request)).length;
+    return reply.type("application/json; charset=utf-8").send(String(count));
+  });
+
+  app.get(`${collection}/:id`, async (request) => view(request, sandboxes.get(...groupAndIdOf(context, request))));
+
+  /** Extension. */
+  app.patch(`${collection}/:id`, async (request) => {
+    const [group, id] = groupAndIdOf(context, request);
+    return view(request, sandboxes.update(group, id, updateSandboxContent.parse(request.body ?? {})));
+  });
+
+  app.delete(`${collection}/:id`, async (request, reply) => {
+    const existed = await sandboxes.delete(...groupAndIdOf(context, request));
+    return existed ? reply.code(200).send({}) : reply.code(204).send();
+  });
+
+  app.post(`${collection}/:id/stop`, async (request) =>
+    snapshotView(await sandboxes.stop(...groupAndIdOf(context, request))),
+  );
+
+  app.post(`${collection}/:id/resume`, async (request) =>
+    view(request, await sandboxes.resume(...groupAndIdOf(context, request))),
+  );
+}
+
+function sandboxView(context: RouteContext, request: FastifyRequest, record: SandboxRecord): object {
+  const { id, labels, sourcesRef, resources, createdAt, state, stateDetails, snapshotId, lifecycle, isolation } =
+    record;
+  return {
+    id,
+    labels,
+    entrypoint: record.entrypoint ?? [],
+    cmd: record.cmd ?? [],
+    sourcesRef,
+    resources,
+    createdAt,
+    state,
+    stateDetails,
+    snapshotId,
+    coldStorageSizeInMB: snapshotId === undefined ? undefined : 0,
+    ports: [],
+    connections: [],
+    credentialRefs: [],
+    egressPolicy: record.egressPolicy,
+    region: context.region,
+    lifecycle,
+    managementUrl: endpointOf(context, request),
+    volumes: [],
+    contentPackageDownloads: [],
+    outboundIpAddresses: [],
+    isolation,
+  };
+}
+
+/** What Azure answers to a stop: an implicit snapshot, which no list shows. Ours is the frozen memory: size 0. */
+function snapshotView(record: SandboxRecord): object {
+  return {
+    id: record.snapshotId,
+    labels: {},
+    sandboxId: record.id,
+    createdAtUtc: record.stateDetails?.stoppedAt?.replace("+00:00", "Z"),
+    resources: record.resources,
+    sizeInMB: 0,
+  };
+}

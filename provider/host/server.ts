@@ -1,0 +1,183 @@
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { join } from "node:path";
+import Fastify, { type FastifyInstance } from "fastify";
+import { SandboxesError } from "../client/errors";
+import type { ImageStore } from "./images/imageStore";
+import { ReplayMemory } from "./routes/replay";
+import { parseQuery } from "./routes/request";
+import { registerRoutes } from "./routes/routes";
+import { listenUnix, parseListen } from "./serverListen";
+import { type ServerTls, selfSignedTls } from "./serverTls";
+import { Admission, type AdmissionOptions } from "./services/admission";
+import { DiskImageService } from "./services/diskImages";
+import { ExecService } from "./services/exec";
+import { FileService } from "./services/files";
+import { GroupService } from "./services/groups";
+import { recover } from "./services/recovery";
+import { SandboxService } from "./services/sandboxes";
+import { StatusService } from "./services/status";
+import type { openDatabase } from "./store/database";
+import { DiskImageStore } from "./store/diskImageStore";
+import { GroupStore } from "./store/groupStore";
+import { SandboxStore } from "./store/sandboxStore";
+import type { VmDriver } from "./vm/driver";
+
+export interface HostServerOptions {
+  dataDir: string;
+  /** From `openDatabase(dataDir)`, so that a second daemon ends before it does anything; closed by `stop`. */
+  database: ReturnType<typeof openDatabase>;
+  /** `unix:/path`, or `address:port` with `tls` and `token`. */
+  listen: string;
+  /** What callers send as bearer token. */
+  token?: string;
+  tls?: "self-signed" | { certFile: string; keyFile: string };
+  /** More names for a self-signed certificate. */
+  tlsNames?: string[];
+  region: string;
+  version: string;
+  driver: VmDriver;
+  images: ImageStore;
+  admission?: AdmissionOptions;
+  /** Where JSON lines go; false for none. */
+  log: { write(line: string): void } | false;
+  /** Called when a caller asked the daemon to end; `stop` has run by then. */
+  onShutDown?: () => void;
+}
+
+export interface HostServer {
+  /** Recovers what a former process left, then listens. */
+  start(): Promise<{ endpoint: string; caFile?: string }>;
+  /** Ends the daemon's work and leaves sandboxes running, or ends them too. Repeatable. */
+  stop(options?: { stopSandboxes?: boolean }): Promise<void>;
+}
+
+/** The daemon: wires store, services and routes, and owns their order of starting and ending. */
+export function createHostServer(options: HostServerOptions): HostServer {
+  const listen = parseListen(options.listen);
+  if ("port" in listen) refuseOpenTcp(options);
+  let running: Running | undefined;
+  let stopping: Promise<void> | undefined;
+  const stop = async ({ stopSandboxes = false } = {}) => {
+    stopping ??= running?.stop(stopSandboxes) ?? Promise.resolve(options.database.close());
+    await stopping;
+  };
+  const shutDown = (how: { stopSandboxes: boolean }) => {
+    // After the answer has left: stopping closes its connection.
+    setImmediate(() => void stop(how).finally(() => options.onShutDown?.()));
+  };
+  return {
+    stop,
+    start: async () => {
+      const tls = "port" in listen ? await readTls(options, listen.host) : undefined;
+      const app = createApp(options, tls);
+      const services = createServices(options, app);
+      registerRoutes(app, {
+        ...services,
+        replay: new ReplayMemory(),
+        region: options.region,
+        isolation: options.driver.capabilities.isolation,
+        token: options.token,
+        unixEndpoint: "path" in listen ? `unix:${listen.path}` : undefined,
+        shutDown,
+      });
+      await recover(services.recovery);
+      let unlisten = () => {};
+      let endpoint: string;
+      if ("path" in listen) {
+        unlisten = await listenUnix(app, listen.path);
+        endpoint = `unix:${listen.path}`;
+      } else {
+        const address = await app.listen({ host: listen.host, port: listen.port });
+        endpoint = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+      }
+      running = {
+        stop: async (stopSandboxes) => {
+          // Sandboxes first: the socket that a starter waits to see gone is the last sign of life.
+          if (stopSandboxes) await services.sandboxes.endAll();
+          await app.close();
+          services.sandboxes.close();
+          await services.diskImages.close();
+          await options.driver.close();
+          unlisten();
+          options.database.close();
+        },
+      };
+      return { endpoint, caFile: tls?.caFile };
+    },
+  };
+}
+
+interface Running {
+  stop: (stopSandboxes: boolean) => Promise<void>;
+}
+
+function refuseOpenTcp({ listen, tls, token }: HostServerOptions): void {
+  if (tls !== undefined && token !== undefined && token.length >= 16) return;
+  const missing = tls === undefined ? "TLS" : token === undefined ? "a token" : "a token of 16 characters or more";
+  throw new SandboxesError("Invalid", `Cannot listen on "${listen}" without ${missing}: anybody could run code here`, {
+    hint: "give --token-file and --tls self-signed (or --tls-cert and --tls-key), or listen on unix:PATH",
+  });
+}
+
+async function readTls({ tls, tlsNames, dataDir }: HostServerOptions, host: string): Promise<ServerTls> {
+  if (typeof tls === "object")
+    return { cert: readFileSync(tls.certFile, "utf8"), key: readFileSync(tls.keyFile, "utf8") };
+  const named = /^(0\.0\.0\.0|::)$/.test(host) ? [] : [host];
+  return selfSignedTls(join(dataDir, "tls"), [...named, ...(tlsNames ?? [])]);
+}
+
+function createApp({ log }: HostServerOptions, tls: ServerTls | undefined): FastifyInstance {
+  return Fastify({
+    serverFactory: (handler) =>
+      tls ? createTlsServer({ ...tls, minVersion: "TLSv1.2" }, handler) : createServer(handler),
+    logger: log && {
+      stream: log,
+      // No query, header or body: they hold paths, labels, tokens and secrets.
+      serializers: { req: ({ method, url }) => ({ method, path: url.split("?")[0] }) },
+    },
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    routerOptions: {
+      caseSensitive: false,
+      ignoreTrailingSlash: true,
+      maxParamLength: 512,
+      querystringParser: parseQuery,
+    },
+    exposeHeadRoutes: false,
+    bodyLimit: 4 * 2 ** 20,
+    forceCloseConnections: true,
+    return503OnClosing: false,
+  });
+}
+
+function createServices(options: HostServerOptions, app: FastifyInstance) {
+  const { database, driver, images, region, version } = options;
+  const log = app.log;
+  const admission = new Admission(options.admission);
+  const groupStore = new GroupStore(database);
+  const sandboxStore = new SandboxStore(database);
+  const diskImages = new DiskImageService({ store: new DiskImageStore(database), images, log });
+  const sandboxes = new SandboxService({ store: sandboxStore, diskImages, driver, admission, log });
+  const empty = async (groupKey: string) => {
+    await sandboxes.empty(groupKey);
+    diskImages.empty(groupKey);
+  };
+  const groups = new GroupService({ store: groupStore, capabilities: driver.capabilities, empty });
+  const exec = new ExecService({ sandboxes, log });
+  const files = new FileService({ sandboxes });
+  const status = new StatusService({
+    version,
+    region,
+    groups: groupStore,
+    diskImages,
+    sandboxes,
+    exec,
+    admission,
+    driver,
+  });
+  const recovery = { groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, log };
+  return { groups, diskImages, sandboxes, exec, files, status, recovery };
+}
