@@ -1,0 +1,52 @@
+import { rename } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { TemplateSpec } from "../driver";
+import { exercise } from "../warmUp";
+import { bootGuest, type LaunchContext } from "./launch";
+import { saveState } from "./migration";
+import { killAndWait } from "./processes";
+import { removeVmDirectory } from "./qemuProcess";
+import type { StoredTemplate, TemplateStore } from "./templateStore";
+
+/** The guest ends what it ran for the warm-up and notices that its host is away. */
+const settleMs = 100;
+
+/** Boots, warms and freezes a VM, and publishes it under the key; leaves nothing behind when it fails. */
+export async function buildTemplate(
+  context: LaunchContext,
+  store: TemplateStore,
+  key: string,
+  spec: TemplateSpec,
+  options: { signal: AbortSignal; report(message: string): void },
+): Promise<StoredTemplate> {
+  const { signal, report } = options;
+  const work = store.workDirectory();
+  try {
+    report("booting the template");
+    const started = performance.now();
+    const { qemu, agent } = await bootGuest(context, work, spec, { sharedMemory: true, signal });
+    const bootMs = Math.round(performance.now() - started);
+    const kill = (): void => void killAndWait(qemu.identity).catch(() => undefined);
+    signal.addEventListener("abort", kill, { once: true });
+    try {
+      report(`booted in ${bootMs} ms, warming up`);
+      await exercise(agent, spec.warmUp);
+      agent.close();
+      await delay(settleMs, undefined, { signal });
+      report("freezing the template");
+      await saveState(qemu, join(work, "state.new"));
+    } finally {
+      signal.removeEventListener("abort", kill);
+      agent.close();
+      qemu.qmp.close();
+      await killAndWait(qemu.identity);
+    }
+    signal.throwIfAborted();
+    await rename(join(work, "state.new"), join(work, "state"));
+    const createdAt = new Date().toISOString();
+    return await store.publish(work, { key, spec, createdAt, bootMs, tscKhz: context.environment.tscKhz });
+  } finally {
+    await removeVmDirectory(work);
+  }
+}

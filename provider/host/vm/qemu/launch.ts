@@ -1,0 +1,129 @@
+import { mkdir, open, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { SandboxesError } from "../../../client/errors";
+import type { TemplateSpec } from "../driver";
+import type { GuestAgent } from "../guestAgent";
+import type { Accelerator } from "./accelerator";
+import type { Environment } from "./environment";
+import { qemuArguments } from "./machine";
+import { loadState } from "./migration";
+import { killAndWait } from "./processes";
+import { deathOf, type QemuProcess, removeVmDirectory, startQemu } from "./qemuProcess";
+import type { ConnectAgent } from "./qemuVm";
+import type { Spawner } from "./spawner";
+import type { StoredTemplate } from "./templateStore";
+
+/** What a launch needs besides what is launched. */
+export interface LaunchContext {
+  environment: Environment;
+  accelerator: Accelerator["accelerator"];
+  spawner: Spawner;
+  connectAgent: ConnectAgent;
+  /** For one attempt to boot. */
+  bootLimitMs: number;
+}
+
+export interface Launched {
+  qemu: QemuProcess;
+  agent: GuestAgent;
+}
+
+/** A clone is up within a second; this is for a machine under heavy load. */
+const cloneLimitMs = 30_000;
+
+/**
+ * Boots in `directory` (made here, removed by the caller, emptied on failure). A guest that says nothing within the
+ * limit is tried once more: early timer calibration can hang.
+ */
+export async function bootGuest(
+  context: LaunchContext,
+  directory: string,
+  spec: TemplateSpec,
+  options: { sharedMemory: boolean; signal?: AbortSignal },
+): Promise<Launched> {
+  const { sharedMemory, signal } = options;
+  await checkSpec(spec);
+  const attempt = async (): Promise<Launched> => {
+    await mkdir(directory, { recursive: true, mode: 0o700 });
+    const path = join(directory, "ram");
+    if (sharedMemory) await makeSparse(path, spec.memoryMiB * 1024 * 1024);
+    const memory = sharedMemory ? ({ kind: "shared", path } as const) : ({ kind: "own" } as const);
+    const argv = qemuArguments(context.environment, context.accelerator, spec, memory);
+    return launch(context, { directory, argv }, context.bootLimitMs, signal, async () => {});
+  };
+  try {
+    return await attempt();
+  } catch {
+    // Told below if it happens again.
+    signal?.throwIfAborted();
+    await removeVmDirectory(directory);
+    return await attempt();
+  }
+}
+
+/** Starts a running copy of the template in `directory`, under the same rules. */
+export async function cloneGuest(
+  context: LaunchContext,
+  directory: string,
+  template: StoredTemplate,
+  signal?: AbortSignal,
+): Promise<Launched> {
+  const memory = { kind: "copyOnWrite", path: template.ramPath } as const;
+  const argv = qemuArguments(context.environment, context.accelerator, template.spec, memory);
+  const request = { directory, argv, files: [template.statePath] };
+  return launch(context, request, cloneLimitMs, signal, async (qemu) => {
+    await loadState(qemu);
+    await qemu.qmp.execute("cont");
+  });
+}
+
+async function launch(
+  context: LaunchContext,
+  request: { directory: string; argv: string[]; files?: string[] },
+  limitMs: number,
+  signal: AbortSignal | undefined,
+  bringUp: (qemu: QemuProcess) => Promise<void>,
+): Promise<Launched> {
+  const limit = AbortSignal.timeout(limitMs);
+  const either = signal ? AbortSignal.any([limit, signal]) : limit;
+  const qemu = await startQemu(context.spawner, request, either);
+  // Whatever is waited for below ends when QEMU does.
+  const kill = (): void => void killAndWait(qemu.identity).catch(() => undefined);
+  either.addEventListener("abort", kill, { once: true });
+  try {
+    // Before the state is loaded: the guest then finds its host connected, as it left it.
+    const socket = await qemu.connectAgentSocket(either);
+    const running = bringUp(qemu);
+    const agent = running.then(() => context.connectAgent(socket, { signal: either, helloTimeoutMs: limitMs }));
+    const death = qemu.qmp.closed.then(async () => Promise.reject(await deathOf(request.directory)));
+    return { qemu, agent: await Promise.race([agent, death]) };
+  } catch (error) {
+    await killAndWait(qemu.identity);
+    signal?.throwIfAborted();
+    if (limit.aborted) throw new SandboxesError("Timeout", `the guest did not answer within ${limitMs} ms`);
+    throw error;
+  } finally {
+    either.removeEventListener("abort", kill);
+  }
+}
+
+async function makeSparse(path: string, size: number): Promise<void> {
+  const handle = await open(path, "wx", 0o600);
+  try {
+    await handle.truncate(size);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function checkSpec(spec: TemplateSpec): Promise<void> {
+  for (const field of ["vcpus", "memoryMiB", "diskMiB"] as const) {
+    if (Number.isInteger(spec[field]) && spec[field] > 0) continue;
+    throw new SandboxesError("Invalid", `"${field}" is ${spec[field]}: not a positive integer`, { field });
+  }
+  const isFile = await stat(resolve(spec.rootfsPath)).then(
+    (entry) => entry.isFile(),
+    () => false,
+  );
+  if (!isFile) throw new SandboxesError("ImageNotFound", `there is no image file "${spec.rootfsPath}"`);
+}

@@ -1,0 +1,71 @@
+import { readdir, readFile, readlink, realpath } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import * as z from "zod";
+import { SandboxesError } from "../../../client/errors";
+
+/** Names a process for ever: pids are used again, and all numbers are after a reboot. */
+export const processIdentity = z.object({
+  pid: z.number().int().positive(),
+  /** Clock ticks since boot, field 22 of /proc/PID/stat. */
+  startTime: z.string(),
+  bootId: z.string(),
+});
+export type ProcessIdentity = z.infer<typeof processIdentity>;
+
+export async function identify(pid: number): Promise<ProcessIdentity | undefined> {
+  const startTime = await startTimeOf(pid);
+  return startTime === undefined ? undefined : { pid, startTime, bootId: await bootId() };
+}
+
+export async function isAlive(process: ProcessIdentity): Promise<boolean> {
+  return (await startTimeOf(process.pid)) === process.startTime && (await bootId()) === process.bootId;
+}
+
+/** Ends the process with SIGKILL and waits until it is gone; does nothing to another process with its pid. */
+export async function killAndWait(target: ProcessIdentity): Promise<void> {
+  // A process with much memory takes its time to go; one that takes longer hangs in the kernel.
+  const deadline = Date.now() + 20_000;
+  for (let waitMs = 1; await isAlive(target); waitMs = Math.min(waitMs * 2, 50)) {
+    if (Date.now() > deadline) throw new SandboxesError("Internal", `process ${target.pid} does not end`);
+    signalProcess(target.pid);
+    await delay(waitMs);
+  }
+}
+
+/** Processes of the program `name` whose working directory is `directory`: their record was lost, or never made. */
+export async function processesIn(directory: string, name: string): Promise<ProcessIdentity[]> {
+  const folder = await realpath(directory).catch(() => undefined);
+  const found: ProcessIdentity[] = [];
+  for (const pid of folder ? await readdir("/proc") : []) {
+    if (!/^\d+$/.test(pid)) continue;
+    // Other users' processes cannot be read, and others end while we look.
+    const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
+    if (cwd !== folder || !(await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).startsWith(name)) continue;
+    const process = await identify(Number(pid));
+    if (process) found.push(process);
+  }
+  return found;
+}
+
+/** Undefined when there is no such process, or only its exit status is left. */
+async function startTimeOf(pid: number): Promise<string | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "");
+  // The name, in parentheses, may hold spaces; state is the first field after it.
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+}
+
+let knownBootId: string | undefined;
+
+async function bootId(): Promise<string> {
+  knownBootId ??= (await readFile("/proc/sys/kernel/random/boot_id", "utf8")).trim();
+  return knownBootId;
+}
+
+function signalProcess(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}

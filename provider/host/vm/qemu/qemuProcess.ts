@@ -1,0 +1,115 @@
+import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import * as z from "zod";
+import { SandboxesError } from "../../../client/errors";
+import { identify, isAlive, killAndWait, type ProcessIdentity, processesIn, processIdentity } from "./processes";
+import { openQmp, type Qmp } from "./qmp";
+import type { Spawner } from "./spawner";
+import { connectUnix } from "./unixSocket";
+
+/** A QEMU and our ends of its two sockets. */
+export interface QemuProcess {
+  directory: string;
+  identity: ProcessIdentity;
+  qmp: Qmp;
+  /** How it ended; never settles for a process that another host process started. */
+  ended: Promise<string>;
+  /** Opens the guest's channel; one at a time is served. */
+  connectAgentSocket(signal?: AbortSignal): Promise<Socket>;
+}
+
+/** The log is for people who look for the reason of a crash. */
+const maxLogBytes = 1 << 20;
+const recordFile = "vm.json";
+
+const vmRecord = z.object({
+  formatVersion: z.literal(1),
+  process: processIdentity,
+  /** False until the guest has answered once. */
+  ready: z.boolean(),
+});
+
+/** Starts QEMU in `directory`, which is made and left for the caller to remove. */
+export async function startQemu(
+  spawner: Spawner,
+  request: { directory: string; files?: string[]; argv: string[] },
+  signal?: AbortSignal,
+): Promise<QemuProcess> {
+  const { directory } = request;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const { pid, ended } = await spawner.spawn({ ...request, fileSizeLimit: maxLogBytes });
+  const identity = await identify(pid);
+  if (!identity) throw await deathOf(directory);
+  try {
+    await writeRecord(directory, identity, false);
+    return await connect(directory, identity, ended, signal);
+  } catch (error) {
+    await killAndWait(identity);
+    throw error;
+  }
+}
+
+/** Records that the VM can be adopted from now on. */
+export async function markReady(qemu: QemuProcess): Promise<void> {
+  await writeRecord(qemu.directory, qemu.identity, true);
+}
+
+/** Connects to a QEMU that an earlier process started; undefined when it is gone or was never ready. */
+export async function findQemuProcess(directory: string, signal?: AbortSignal): Promise<QemuProcess | undefined> {
+  const record = await readRecord(directory);
+  if (!record?.ready || !(await isAlive(record.process))) return undefined;
+  return connect(directory, record.process, new Promise(() => {}), signal);
+}
+
+/** Ends whatever runs in the directory and removes it. Repeatable. */
+export async function removeVmDirectory(directory: string): Promise<void> {
+  const record = await readRecord(directory);
+  // Without a record the host was killed while it started this VM: QEMU is found by its working directory.
+  for (const process of record ? [record.process] : await processesIn(directory, "qemu")) await killAndWait(process);
+  await rm(directory, { recursive: true, force: true });
+}
+
+/** The last lines that QEMU wrote, for a message. */
+export async function lastWords(directory: string): Promise<string> {
+  const log = await readFile(join(directory, "qemu.log"), "utf8").catch(() => "");
+  return log.trim().split("\n").slice(-5).join("; ").slice(-600);
+}
+
+/** The error to throw for a QEMU that ended while it was needed. */
+export async function deathOf(directory: string): Promise<SandboxesError> {
+  const words = await lastWords(directory);
+  return new SandboxesError("GuestFailed", `QEMU ended: ${words || "it left no message"}`);
+}
+
+async function connect(
+  directory: string,
+  identity: ProcessIdentity,
+  ended: Promise<string>,
+  signal: AbortSignal | undefined,
+): Promise<QemuProcess> {
+  const qmp = openQmp(await connectUnix(directory, "qmp.sock", signal));
+  void qmp.execute("qmp_capabilities").catch(() => {
+    // The command that follows meets the same end and tells it.
+  });
+  return {
+    directory,
+    identity,
+    qmp,
+    ended,
+    connectAgentSocket: (agentSignal) => connectUnix(directory, "agent.sock", agentSignal),
+  };
+}
+
+async function writeRecord(directory: string, process: ProcessIdentity, ready: boolean): Promise<void> {
+  const path = join(directory, recordFile);
+  await writeFile(`${path}.new`, JSON.stringify({ formatVersion: 1, process, ready }), { mode: 0o600 });
+  await rename(`${path}.new`, path);
+}
+
+/** Undefined also for a damaged record, as after a power loss. */
+async function readRecord(directory: string): Promise<z.infer<typeof vmRecord> | undefined> {
+  return readFile(join(directory, recordFile), "utf8")
+    .then((text) => vmRecord.safeParse(JSON.parse(text)).data)
+    .catch(() => undefined);
+}

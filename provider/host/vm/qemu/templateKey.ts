@@ -1,0 +1,30 @@
+import { createHash } from "node:crypto";
+import type { TemplateSpec } from "../driver";
+import type { Accelerator } from "./accelerator";
+import type { Environment } from "./environment";
+import { kernelParameters, machineArguments } from "./machine";
+
+/** Raise when the files of a template or the state of the guest in it change their meaning. */
+export const templateFormatVersion = 1;
+
+/** Hash over everything a template depends on, so that a template found under its key is never stale. */
+export function templateKey(
+  environment: Environment,
+  accelerator: Accelerator["accelerator"],
+  spec: TemplateSpec,
+): string {
+  const parts = {
+    templateFormatVersion,
+    rootfs: spec.rootfsDigest,
+    vcpus: spec.vcpus,
+    memoryMiB: spec.memoryMiB,
+    warmUp: spec.warmUp ?? [],
+    machine: machineArguments(accelerator),
+    parameters: kernelParameters(accelerator, spec.diskMiB),
+    qemu: [environment.qemuVersion, environment.qemuDigest],
+    kernel: environment.kernelDigest,
+    initramfs: environment.initramfsDigest,
+    hostCpu: environment.hostCpu,
+  };
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 40);
+}

@@ -1,0 +1,19 @@
+import { SandboxesError } from "../../../client/errors";
+import type { GuestAgent } from "../guestAgent";
+
+const refuse = (): Promise<never> =>
+  Promise.reject(new SandboxesError("NotRunning", "the sandbox is paused and has not been resumed by this host"));
+
+/** Stands in for the agent of a paused VM that was adopted: a frozen guest cannot say hello. */
+export const unconnectedAgent: GuestAgent = {
+  ping: refuse,
+  refresh: refuse,
+  exec: refuse,
+  readFile: refuse,
+  writeFile: refuse,
+  stat: refuse,
+  list: refuse,
+  mkdir: refuse,
+  remove: refuse,
+  close() {},
+};

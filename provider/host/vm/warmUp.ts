@@ -1,0 +1,55 @@
+import { SandboxesError } from "../../client/errors";
+import type { GuestAgent } from "./guestAgent";
+
+/** How often the agent's own paths are walked; after five runs emulation has translated what they need. */
+const pings = 15;
+const rounds = 5;
+/** A warm-up may import a large library under emulation. */
+const warmUpLimitMs = 120_000;
+
+/**
+ * Walks the paths that a sandbox will take, so that code and data are in memory (and, in a VM that stays alive,
+ * translated) before the first request. Rejects with `ExecFailed` when a command of the caller fails.
+ */
+export async function exercise(agent: GuestAgent, commands: string[][] = []): Promise<void> {
+  for (let count = 0; count < pings; count++) await agent.ping();
+  for (let count = 0; count < rounds; count++) await walkAgent(agent);
+  for (const argv of commands) await runCommand(agent, argv);
+}
+
+async function walkAgent(agent: GuestAgent): Promise<void> {
+  const path = "/tmp/.sandboxes-warm-up";
+  await agent.list("/");
+  // An image may have neither a shell nor a /tmp; what fails has warmed the path all the same.
+  await run(agent, ["/bin/sh", "-c", "echo warm"]).catch(() => undefined);
+  await run(agent, ["/bin/echo", "warm"]).catch(() => undefined);
+  await agent
+    .writeFile(path, once("warm"))
+    .then(async () => {
+      for await (const _chunk of await agent.readFile(path));
+      await agent.remove(path);
+    })
+    .catch(() => undefined);
+}
+
+async function runCommand(agent: GuestAgent, argv: string[]): Promise<void> {
+  const { code, output } = await run(agent, argv);
+  if (code === 0) return;
+  const command = argv.join(" ").slice(0, 200);
+  throw new SandboxesError("ExecFailed", `the warm-up "${command}" ended with ${code ?? "a signal"}: ${output}`);
+}
+
+async function run(agent: GuestAgent, argv: string[]): Promise<{ code: number | null; output: string }> {
+  const env = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", HOME: "/root" };
+  const process = await agent.exec({ argv, env, timeoutMs: warmUpLimitMs });
+  let output = "";
+  const drain = async (stream: AsyncIterable<Buffer>): Promise<void> => {
+    for await (const chunk of stream) output = (output + chunk.toString()).slice(-500);
+  };
+  await Promise.all([drain(process.stdout), drain(process.stderr)]);
+  return { code: (await process.exit).exitCode, output };
+}
+
+async function* once(text: string): AsyncIterable<Uint8Array> {
+  yield Buffer.from(text);
+}
