@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Installs the named Debian/Ubuntu packages, without recommended ones and without starting their services.
+# Installs the named Debian/Ubuntu packages, without recommended ones and without starting their services. Without names
+# only the package lists are read anew.
 . "$(dirname "$0")/../prelude.sh"
 
-byHand="apt-get update && apt-get install --no-install-recommends $*"
+byHand="apt-get update${*:+ && apt-get install --no-install-recommends $*}"
 if ! command -v apt-get >/dev/null; then
   cannot "This needs programs that are not installed, and there is no apt-get." \
     "install what your system calls these Debian packages: $*"
@@ -12,7 +13,7 @@ if [ "$(id -u)" -ne 0 ]; then
   if ! command -v sudo >/dev/null || { ! sudo -n true 2>/dev/null && [ ! -t 0 ]; }; then
     cannot "System packages are missing, and this is neither root nor may it ask sudo." "as root: $byHand"
   fi
-  say "sudo is needed to install: $*"
+  say "sudo is needed for: $byHand"
   sudo -v || cannot "sudo was refused." "as root: $byHand"
   asRoot=(sudo)
 fi
@@ -43,6 +44,7 @@ if [ -z "$(find "$updated" -mmin -60 2>/dev/null)" ] || [ -z "$(ls /var/lib/apt/
   waiting "reading the package lists (apt-get update)" update || cannot "apt-get update failed." "as root: $byHand"
   touch "$updated"
 fi
+[ $# -gt 0 ] || exit 0
 waiting "installing with apt-get: $*" \
   asAdmin apt-get -o DPkg::Lock::Timeout=120 -o Acquire::Retries=3 install -y --no-install-recommends "$@" ||
   cannot "apt-get could not install everything." "as root: $byHand"

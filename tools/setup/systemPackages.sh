@@ -22,6 +22,7 @@ program git git
 program make make
 program gcc gcc
 program flock util-linux
+program setpriv util-linux
 program fuser psmisc
 file /etc/ssl/certs/ca-certificates.crt ca-certificates
 file /usr/share/keyrings/debian-archive-keyring.gpg debian-archive-keyring
@@ -36,4 +37,11 @@ fi
 
 if [ "${#missing[@]}" -gt 0 ]; then
   bash tools/setup/aptInstall.sh "${missing[@]}"
+fi
+
+# The guests' kernel is a package too, which the host fetches when it first needs one: for that apt must know it.
+if [ "$(uname -m)" = x86_64 ] && [ -z "${SANDBOXES_KERNEL:-}" ] && command -v apt-cache >/dev/null &&
+  ! compgen -G "$sandboxesCacheDir/kernels/*/kernel.json" >/dev/null &&
+  [ -z "$(apt-cache show --no-all-versions linux-image-cloud-amd64 2>/dev/null)" ]; then
+  bash tools/setup/aptInstall.sh
 fi
