@@ -1,0 +1,110 @@
+//! One control group per running program, so that its whole tree can be signalled, daemons that left its session
+//! included. Empty groups are kept for the next program: making one costs more than starting from one.
+
+use crate::sys::{self, Result};
+use std::fs;
+use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
+use std::path::{Path, PathBuf};
+
+/// Empty groups kept for reuse; as many programs as usually start at once.
+const KEPT_EMPTY: usize = 8;
+
+pub struct Cgroups {
+    /// None where groups cannot be made (no cgroup2, no right): trees are then found by session and parent.
+    base: Option<PathBuf>,
+    empty: Vec<Cgroup>,
+    /// Their call is over, processes it left in the background are not.
+    lingering: Vec<Cgroup>,
+    made: u32,
+}
+
+pub struct Cgroup {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
+impl Cgroups {
+    /// Groups are made below `base`, which is made, too.
+    pub fn below(base: Option<PathBuf>) -> Self {
+        let base = base.filter(|path| fs::create_dir(path).is_ok() || path.is_dir());
+        Cgroups { base, empty: Vec::new(), lingering: Vec::new(), made: 0 }
+    }
+
+    pub fn acquire(&mut self) -> Option<Cgroup> {
+        if let Some(group) = self.empty.pop() {
+            return Some(group);
+        }
+        self.made = self.made.wrapping_add(1);
+        let path = self.base.as_ref()?.join(self.made.to_string());
+        fs::create_dir(&path).ok()?;
+        let directory = sys::open(bytes(&path), libc::O_RDONLY | libc::O_DIRECTORY).ok()?;
+        Some(Cgroup { directory, path })
+    }
+
+    /// Takes a group back; what still runs in it goes on.
+    pub fn release(&mut self, group: Cgroup) {
+        if group.is_populated() {
+            self.lingering.push(group);
+        } else if self.empty.len() < KEPT_EMPTY {
+            self.empty.push(group);
+        } else {
+            let _ = fs::remove_dir(&group.path); // left over only if somebody moved in meanwhile
+        }
+    }
+
+    /// To be called when a process has died that no call waited for.
+    pub fn sweep(&mut self) {
+        for group in std::mem::take(&mut self.lingering) {
+            self.release(group);
+        }
+    }
+
+    /// Kills what is left and removes all groups; for an agent that ends without its machine.
+    pub fn remove_all(&mut self) {
+        for group in self.empty.drain(..).chain(self.lingering.drain(..)) {
+            let _ = group.kill(); // an empty group has nothing to kill
+            for _ in 0..100 {
+                if fs::remove_dir(&group.path).is_ok() {
+                    break;
+                }
+                sys::sleep_ms(10); // the killed are still on their way out
+            }
+        }
+        if let Some(base) = &self.base {
+            let _ = fs::remove_dir(base); // another agent may use it
+        }
+    }
+}
+
+impl Cgroup {
+    pub fn descriptor(&self) -> RawFd {
+        self.directory.as_raw_fd()
+    }
+
+    /// Kills all members at once, those that are being forked, too.
+    pub fn kill(&self) -> Result<()> {
+        fs::write(self.path.join("cgroup.kill"), b"1").map_err(Into::into)
+    }
+
+    pub fn members(&self) -> Vec<i32> {
+        let text = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    fn is_populated(&self) -> bool {
+        let text = fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
+        text.contains("populated 1")
+    }
+}
+
+/// Where an agent outside of a VM may make groups: below the cgroup2 mount, under a name of its own.
+pub fn base_on_host() -> Option<PathBuf> {
+    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
+    let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?.split(' ').nth(1)?;
+    Some(Path::new(mount).join(format!("sandboxes-agent-{}", sys::process_id())))
+}
+
+fn bytes(path: &Path) -> &[u8] {
+    use std::os::unix::ffi::OsStrExt;
+    path.as_os_str().as_bytes()
+}

@@ -1,0 +1,7 @@
+//! Programs: request, start, life and end.
+
+mod process;
+mod program;
+mod tree;
+
+pub use process::open;

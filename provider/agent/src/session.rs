@@ -1,0 +1,178 @@
+//! What one connected host has going on: its streams, and which of them have something to do.
+
+use crate::frames::Frame;
+use crate::outbox::Outbox;
+use crate::protocol::{failure, frame, GUEST_WINDOW, MAX_REQUEST, MAX_STREAMS};
+use crate::stream::{self, Context, Machine, Opened, Progress, Stream};
+use crate::sys::{self, Ended, Event};
+use crate::tlv::{Failure, Request};
+use std::collections::{BTreeMap, VecDeque};
+
+pub struct Session {
+    pub nonce: [u8; 16],
+    streams: BTreeMap<u32, Slot>,
+    /// Streams to pump, in turn.
+    work: VecDeque<u32>,
+    /// Requests of which only the first parts have come.
+    parts: BTreeMap<u32, Vec<u8>>,
+}
+
+struct Slot {
+    stream: Box<dyn Stream>,
+    credit: [u32; 2],
+    queued: bool,
+}
+
+impl Session {
+    pub fn new(nonce: [u8; 16]) -> Self {
+        Session { nonce, streams: BTreeMap::new(), work: VecDeque::new(), parts: BTreeMap::new() }
+    }
+
+    pub fn has_work(&self) -> bool {
+        !self.work.is_empty()
+    }
+
+    pub fn deadline(&self) -> Option<u64> {
+        self.streams.values().filter_map(|slot| slot.stream.deadline()).min()
+    }
+
+    pub fn frame(&mut self, received: &Frame, out: &mut Outbox, machine: &mut Machine) {
+        let (id, payload) = (received.stream, received.payload);
+        match received.kind {
+            frame::OPEN => self.open(id, payload, out, machine),
+            frame::OPEN_PART => self.add_part(id, payload),
+            frame::RESET => {
+                self.parts.remove(&id);
+                self.with(id, |slot| slot.stream.cancel(machine));
+            }
+            frame::DATA => self.with(id, |slot| {
+                if slot.stream.data(payload).is_err() {
+                    slot.stream.cancel(machine);
+                }
+            }),
+            frame::EOF => self.with(id, |slot| slot.stream.eof()),
+            frame::CREDIT => self.with(id, |slot| {
+                if let [channel @ 0..=1, a, b, c, d] = *payload {
+                    let credit = &mut slot.credit[channel as usize];
+                    *credit = credit.saturating_add(u32::from_be_bytes([a, b, c, d]));
+                }
+            }),
+            frame::CONTROL => self.with(id, |slot| {
+                if let Ok(request) = Request::parse(payload) {
+                    slot.stream.control(&request, machine);
+                }
+            }),
+            _ => {} // of a later version
+        }
+    }
+
+    pub fn event(&mut self, token: u64, event: Event) {
+        self.with((token >> 8) as u32, |slot| slot.stream.event(token as u8, event));
+    }
+
+    /// True if the dead child belonged to a stream.
+    pub fn exited(&mut self, pid: i32, ended: Ended) -> bool {
+        let owner = self.streams.iter_mut().find_map(|(id, slot)| slot.stream.exited(pid, ended).then_some(*id));
+        if let Some(id) = owner {
+            self.queue(id);
+        }
+        owner.is_some()
+    }
+
+    /// Lets every stream with something to do move one step, while the port takes it.
+    pub fn pump(&mut self, out: &mut Outbox, machine: &mut Machine) {
+        self.queue_expired();
+        for _ in 0..self.work.len() {
+            if !out.has_room() {
+                break;
+            }
+            let id = match self.work.pop_front() {
+                Some(id) => id,
+                None => break,
+            };
+            let slot = match self.streams.get_mut(&id) {
+                Some(slot) => slot,
+                None => continue,
+            };
+            slot.queued = false;
+            let mut context = Context { id, out, credit: &mut slot.credit, machine };
+            match slot.stream.pump(&mut context) {
+                Progress::Again => self.queue(id),
+                Progress::Wait => {}
+                Progress::Done => {
+                    if let Some(mut slot) = self.streams.remove(&id) {
+                        slot.stream.release(machine);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends all that runs for this host. What finished calls left in the background belongs to the machine and stays.
+    pub fn end(&mut self, machine: &mut Machine) {
+        for (_, mut slot) in std::mem::take(&mut self.streams) {
+            slot.stream.cancel(machine);
+            slot.stream.release(machine);
+        }
+        self.work.clear();
+        self.parts.clear();
+    }
+
+    fn open(&mut self, id: u32, payload: &[u8], out: &mut Outbox, machine: &mut Machine) {
+        let mut bytes = self.parts.remove(&id).unwrap_or_default();
+        bytes.extend_from_slice(payload);
+        let mut credit = [GUEST_WINDOW; 2];
+        let mut context = Context { id, out, credit: &mut credit, machine };
+        let opened = if self.streams.len() >= MAX_STREAMS {
+            Err(Failure { kind: failure::TOO_MANY, errno: 0 })
+        } else if bytes.len() > MAX_REQUEST || id % 2 == 1 || self.streams.contains_key(&id) {
+            Err(Failure::INVALID)
+        } else {
+            Request::parse(&bytes).and_then(|request| stream::open(&request, &mut context))
+        };
+        match opened {
+            Ok(Opened::Reply(fields)) => context.end(&fields),
+            Err(failure) => context.end(&failure.fields()),
+            Ok(Opened::Stream(stream)) => {
+                self.streams.insert(id, Slot { stream, credit, queued: false });
+                self.queue(id);
+            }
+        }
+    }
+
+    fn add_part(&mut self, id: u32, payload: &[u8]) {
+        let held: usize = self.parts.values().map(Vec::len).sum();
+        // Beyond the limit the part is dropped, and what is left will not parse.
+        if held + payload.len() <= MAX_REQUEST {
+            self.parts.entry(id).or_default().extend_from_slice(payload);
+        }
+    }
+
+    fn with(&mut self, id: u32, action: impl FnOnce(&mut Slot)) {
+        if let Some(slot) = self.streams.get_mut(&id) {
+            action(slot);
+            self.queue(id);
+        }
+    }
+
+    fn queue(&mut self, id: u32) {
+        if let Some(slot) = self.streams.get_mut(&id) {
+            if !slot.queued {
+                slot.queued = true;
+                self.work.push_back(id);
+            }
+        }
+    }
+
+    fn queue_expired(&mut self) {
+        if self.deadline().is_none() {
+            return;
+        }
+        let now = sys::monotonic_ns();
+        let expired = |slot: &Slot| slot.stream.deadline().map_or(false, |deadline| deadline <= now);
+        let ids: Vec<u32> = self.streams.iter().filter(|(_, slot)| expired(slot)).map(|(id, _)| *id).collect();
+        for id in ids {
+            self.queue(id);
+        }
+    }
+}

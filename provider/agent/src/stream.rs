@@ -1,0 +1,91 @@
+//! What every call of the host is to the loop: events come in, `pump` moves on.
+
+use crate::cgroup::Cgroups;
+use crate::outbox::Outbox;
+use crate::protocol::{frame, kind, tag};
+use crate::sys::{Ended, Epoll, Event};
+use crate::tlv::{Fields, Failure, Request};
+use crate::{connect, exec, files, identity};
+
+/// What streams share.
+pub struct Machine {
+    pub poll: Epoll,
+    pub cgroups: Cgroups,
+    /// PID 1 of a VM; else an ordinary process that must leave the machine's identity alone.
+    pub is_guest: bool,
+    pub is_root: bool,
+}
+
+/// One stream's view of the world while it is called.
+pub struct Context<'a> {
+    pub id: u32,
+    pub out: &'a mut Outbox,
+    /// Bytes that the host has room for, per output channel.
+    pub credit: &'a mut [u32; 2],
+    pub machine: &'a mut Machine,
+}
+
+impl Context<'_> {
+    /// Names one of the stream's descriptors in events.
+    pub fn token(&self, channel: u8) -> u64 {
+        u64::from(self.id) << 8 | u64::from(channel)
+    }
+
+    pub fn end(&mut self, fields: &Fields) {
+        self.out.fields(self.id, frame::END, fields);
+    }
+}
+
+pub enum Progress {
+    /// There is more to do at once.
+    Again,
+    /// An event, credit or a deadline has to come first.
+    Wait,
+    /// END was sent.
+    Done,
+}
+
+pub trait Stream {
+    /// Does what can be done now. Called after anything below.
+    fn pump(&mut self, context: &mut Context) -> Progress;
+    fn event(&mut self, _channel: u8, _event: Event) {}
+    fn data(&mut self, _bytes: &[u8]) -> Result<(), Failure> {
+        Err(Failure::INVALID)
+    }
+    fn eof(&mut self) {}
+    fn control(&mut self, _request: &Request, _machine: &Machine) {}
+    /// The host has lost interest: end soon, output is thrown away.
+    fn cancel(&mut self, machine: &Machine);
+    /// True if the dead child was this stream's.
+    fn exited(&mut self, _pid: i32, _ended: Ended) -> bool {
+        false
+    }
+    /// When `pump` wants to be called without an event; monotonic ns.
+    fn deadline(&self) -> Option<u64> {
+        None
+    }
+    /// Gives back what outlives the stream. Called once, last.
+    fn release(&mut self, _machine: &mut Machine) {}
+}
+
+pub enum Opened {
+    Stream(Box<dyn Stream>),
+    /// Done already; becomes END.
+    Reply(Fields),
+}
+
+/// Begins what an OPEN asks for.
+pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure> {
+    match request.number(tag::KIND)?.unwrap_or(0) as u8 {
+        kind::EXEC => exec::open(request, context),
+        kind::READ_FILE => files::read::open(request, context),
+        kind::WRITE_FILE => files::write::open(request, context),
+        kind::STAT => files::info::stat(request),
+        kind::LIST => files::list::open(request),
+        kind::MKDIR => files::info::mkdir(request),
+        kind::REMOVE => files::remove::open(request),
+        kind::REFRESH => identity::refresh(request, context.machine),
+        kind::CONNECT => connect::open(request, context),
+        _ => Err(Failure::INVALID),
+    }
+}
