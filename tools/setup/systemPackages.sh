@@ -39,9 +39,9 @@ if [ "${#missing[@]}" -gt 0 ]; then
   bash tools/setup/aptInstall.sh "${missing[@]}"
 fi
 
-# The guests' kernel is a package too, which the host fetches when it first needs one: for that apt must know it.
+# The guests' kernel is a package too, which the host fetches when it first needs one: for that apt must have its lists.
 if [ "$(uname -m)" = x86_64 ] && [ -z "${SANDBOXES_KERNEL:-}" ] && command -v apt-cache >/dev/null &&
   ! compgen -G "$sandboxesCacheDir/kernels/*/kernel.json" >/dev/null &&
-  [ -z "$(apt-cache show --no-all-versions linux-image-cloud-amd64 2>/dev/null)" ]; then
+  ! compgen -G "/var/lib/apt/lists/*_Packages*" >/dev/null; then
   bash tools/setup/aptInstall.sh
 fi
