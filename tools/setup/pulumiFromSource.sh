@@ -9,11 +9,15 @@ rm -rf "$scratch"
 mkdir -p "$scratch"
 trap 'rm -rf "$scratch"' EXIT
 
+# Downloads and objects, 3 GB: kept only until the build has succeeded, so that an interrupted one goes on.
+work="$folder.work"
+
 module=github.com/pulumi/pulumi
 build() {
   # `go install` refuses a module that replaces others, so tools/pulumi is a module that requires it.
   cd "$root/tools/pulumi"
-  GOTOOLCHAIN=auto GOFLAGS=-mod=readonly CGO_ENABLED=0 "$goCommand" build -trimpath -tags osusergo,grpcnotrace \
+  GOTOOLCHAIN=auto GOFLAGS="-mod=readonly -modcacherw" CGO_ENABLED=0 GOMODCACHE="$work/modules" GOCACHE="$work/objects" \
+    "$goCommand" build -trimpath -tags osusergo,grpcnotrace \
     -ldflags "-w -s -X $module/sdk/v3/go/common/version.Version=v$pulumiPinned" \
     -o "$scratch/pulumi" "$module/pkg/v3/cmd/pulumi"
 }
@@ -21,3 +25,4 @@ waiting "building the Pulumi command line $pulumiPinned from source (about 7 min
 "$scratch/pulumi" version >/dev/null
 mkdir -p "$folder"
 mv "$scratch/pulumi" "$folder/pulumi"
+rm -rf "$work"
