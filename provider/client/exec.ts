@@ -11,7 +11,8 @@ const graceMs = 30_000;
 
 /**
  * Runs a program to its end and answers its whole output; never repeated once the service may have begun. `timeoutMs`
- * in the content is enforced in the guest; without it there is no limit. Aborting ends the program too.
+ * in the content is enforced in the guest; without it the service has a limit of its own (a host of ours ten minutes).
+ * Aborting ends the program too.
  */
 export function executeCommand(
   http: HttpClient,

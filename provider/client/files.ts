@@ -5,6 +5,7 @@ import { type FileEntryView, fileEntryView, fileListView, fileResultView } from 
 export interface WriteOptions extends CallOptions {
   /** Permission bits, 0o644. */
   mode?: number;
+  /** Makes missing parents; default true. */
   createDirs?: boolean;
 }
 
@@ -36,7 +37,7 @@ export class FilesApi {
       path: this.#files(id),
       query: {
         path,
-        createDirs: String(options.createDirs ?? false),
+        createDirs: String(options.createDirs ?? true),
         mode: options.mode === undefined ? undefined : octal(options.mode),
       },
       body,

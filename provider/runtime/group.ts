@@ -1,0 +1,73 @@
+import type { CallOptions } from "../client/http";
+import type { SandboxApi } from "../client/sandboxApi";
+import type { GroupView, Isolation } from "../client/wire/groups";
+import { ImageSources } from "./imageSource";
+import { type Resources, Sandbox } from "./sandbox";
+
+export interface CreateSandboxOptions extends CallOptions {
+  /**
+   * A public name (`python`), the id of a disk image, or a reference (`python:3.12`, `docker-archive:/file`) that is
+   * imported as a disk image of the group unless it has been before.
+   */
+  image: string;
+  /** Default: 1 processor, 512 MiB of memory, 10 GiB of disk. */
+  resources?: Partial<Resources>;
+  /** For every program in it, besides the image's own. Write-only: it cannot be read back. */
+  env?: Record<string, string>;
+  /** Values of at most 63 characters. */
+  labels?: Record<string, string>;
+  /** What an import says it does, if one is needed. */
+  onProgress?: (message: string) => void;
+}
+
+export interface ListOptions extends CallOptions {
+  /** Only sandboxes that carry all of these. */
+  labels?: Record<string, string>;
+}
+
+const defaultResources: Resources = { cpu: "1000m", memory: "512Mi" };
+
+/** A sandbox group: what `connect` gives, and where sandboxes are made. */
+export class Group {
+  readonly name: string;
+  /** ARM id. */
+  readonly id: string;
+  /** What its sandboxes are separated by; undefined where the service does not tell (Azure). */
+  readonly isolation: Isolation | undefined;
+  readonly #api: SandboxApi;
+  readonly #images: ImageSources;
+
+  constructor(api: SandboxApi, view: GroupView) {
+    this.#api = api;
+    this.name = view.name;
+    this.id = view.id;
+    this.isolation = view.properties.isolation;
+    this.#images = new ImageSources(api.group(view.name).diskImages);
+  }
+
+  /** Resolves when programs can run in it. The caller deletes it, or has `await using` do so. */
+  async createSandbox(options: CreateSandboxOptions): Promise<Sandbox> {
+    const { image, resources, env, labels, signal, onProgress } = options;
+    const api = this.#api.group(this.name);
+    const sourcesRef = await this.#images.resolve(image, { signal, onProgress });
+    const content = { sourcesRef, resources: { ...defaultResources, ...resources }, environment: env, labels };
+    return new Sandbox(api, await api.sandboxes.create(content, { signal }));
+  }
+
+  /** Rejects with `SandboxNotFound` when there is none of that id. */
+  async getSandbox(id: string, options: CallOptions = {}): Promise<Sandbox> {
+    const api = this.#api.group(this.name);
+    return new Sandbox(api, await api.sandboxes.get(id, options));
+  }
+
+  /** All sandboxes of the group, stopped ones too. */
+  async *listSandboxes(options: ListOptions = {}): AsyncGenerator<Sandbox> {
+    const api = this.#api.group(this.name);
+    for await (const view of api.sandboxes.each(options)) yield new Sandbox(api, view);
+  }
+
+  /** Lets running calls end and closes the connections; sandboxes go on. Only for those who want to wait for it. */
+  close(): Promise<void> {
+    return this.#api.close();
+  }
+}

@@ -1,0 +1,11 @@
+export { type ErrorCode, isSandboxesError, SandboxesError } from "../client/errors";
+export type { ExecExit } from "../client/execExit";
+export type { Isolation } from "../client/wire/groups";
+export { type ConnectOptions, connect } from "./connect";
+export type { Command, ExecOptions, ExecResult, StdinSource } from "./exec";
+export { ExecFailure } from "./execFailure";
+export type { FileInfo, RemoveOptions, SandboxFiles, WriteFileOptions } from "./files";
+export type { CreateSandboxOptions, Group, ListOptions } from "./group";
+export type { SandboxProcess, SpawnOptions, TerminalSize } from "./process";
+export type { Resources, Sandbox, SandboxState } from "./sandbox";
+export type { TransferOptions, TransferResult } from "./transfer";

@@ -1,0 +1,90 @@
+import { createReadStream, createWriteStream } from "node:fs";
+import { lstat, mkdir, readdir, stat } from "node:fs/promises";
+import { join, posix } from "node:path";
+import type { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { SandboxesError } from "../client/errors";
+import type { CallOptions } from "../client/http";
+import type { FileInfo, SandboxFiles } from "./files";
+
+export type TransferOptions = CallOptions;
+
+export interface TransferResult {
+  files: number;
+  bytes: number;
+  /** Paths inside a tree that are neither file nor directory (links, sockets), and were left out. */
+  skipped: string[];
+}
+
+/** Copies a local file or tree into a guest, with its permission bits. The path itself may be a link. */
+export async function upload(
+  files: Pick<SandboxFiles, "write" | "mkdir">,
+  localPath: string,
+  path: string,
+  options: TransferOptions,
+): Promise<TransferResult> {
+  const result: TransferResult = { files: 0, bytes: 0, skipped: [] };
+  const copy = async (from: string, to: string, isRoot: boolean): Promise<void> => {
+    options.signal?.throwIfAborted();
+    const info = await (isRoot ? stat(from) : lstat(from)).catch((cause) => Promise.reject(unreadable(from, cause)));
+    const mode = info.mode & 0o7777;
+    if (info.isDirectory()) {
+      await files.mkdir(to, options);
+      for (const name of await readdir(from)) await copy(join(from, name), posix.join(to, name), false);
+    } else if (info.isFile()) {
+      await files.write(to, createReadStream(from), { ...options, mode });
+      result.files += 1;
+      result.bytes += info.size;
+    } else result.skipped.push(from);
+  };
+  await copy(localPath, path, true);
+  return result;
+}
+
+export interface GuestTree {
+  stat: (path: string, options: CallOptions) => Promise<FileInfo>;
+  list: (path: string, options: CallOptions) => Promise<FileInfo[]>;
+  open: (path: string) => Promise<Readable>;
+}
+
+/** Copies a file or tree out of a guest, whose names are not trusted: none may lead out of `localPath`. */
+export async function download(
+  guest: GuestTree,
+  path: string,
+  localPath: string,
+  options: TransferOptions,
+): Promise<TransferResult> {
+  const result: TransferResult = { files: 0, bytes: 0, skipped: [] };
+  const copy = async (info: Pick<FileInfo, "type" | "mode">, from: string, to: string): Promise<void> => {
+    options.signal?.throwIfAborted();
+    if (info.type === "directory") {
+      await mkdir(to, { recursive: true });
+      for (const entry of await guest.list(from, options)) {
+        const name = checkedName(entry.name, from);
+        await copy(entry, posix.join(from, name), join(to, name));
+      }
+    } else if (info.type === "file") {
+      const target = createWriteStream(to, { mode: info.mode & 0o777 });
+      await pipeline(await guest.open(from), target, { signal: options.signal });
+      result.files += 1;
+      result.bytes += target.bytesWritten;
+    } else result.skipped.push(from);
+  };
+  const info = await guest.stat(path, options);
+  // A link that the caller names is followed, by the guest; links inside a tree are not.
+  await copy(info.type === "symlink" ? { type: "file", mode: 0o644 } : info, path, localPath);
+  return result;
+}
+
+function checkedName(name: string, directory: string): string {
+  if (name !== "" && name !== "." && name !== ".." && !name.includes("/") && !name.includes("\0")) return name;
+  throw new SandboxesError(
+    "GuestFailed",
+    `Cannot copy "${directory}": it lists an entry of the name ${JSON.stringify(name)}`,
+  );
+}
+
+function unreadable(path: string, cause: unknown): SandboxesError {
+  const { code = "unreadable" } = cause as NodeJS.ErrnoException;
+  return new SandboxesError("Invalid", `Cannot read the local path "${path}": ${code}`, { cause });
+}
