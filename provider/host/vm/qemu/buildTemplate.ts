@@ -2,10 +2,10 @@ import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { TemplateSpec } from "../driver";
+import { killAndWait } from "../processes";
 import { exercise } from "../warmUp";
 import { bootGuest, type LaunchContext } from "./launch";
 import { saveState } from "./migration";
-import { killAndWait } from "./processes";
 import { removeVmDirectory } from "./qemuProcess";
 import type { StoredTemplate, TemplateStore } from "./templateStore";
 

@@ -1,15 +1,15 @@
 import { mkdir, open, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { SandboxesError } from "../../../client/errors";
+import type { ConnectAgent } from "../connectAgent";
 import type { TemplateSpec } from "../driver";
 import type { GuestAgent } from "../guestAgent";
+import { killAndWait } from "../processes";
 import type { Accelerator } from "./accelerator";
 import type { Environment } from "./environment";
 import { qemuArguments } from "./machine";
 import { loadState } from "./migration";
-import { killAndWait } from "./processes";
 import { deathOf, type QemuProcess, removeVmDirectory, startQemu } from "./qemuProcess";
-import type { ConnectAgent } from "./qemuVm";
 import type { Spawner } from "./spawner";
 import type { StoredTemplate } from "./templateStore";
 

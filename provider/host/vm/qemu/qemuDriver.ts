@@ -4,17 +4,19 @@ import { join, resolve } from "node:path";
 import * as z from "zod";
 import { isSandboxesError, SandboxesError } from "../../../client/errors";
 import { connectGuestAgent } from "../channel";
+import type { ConnectAgent } from "../connectAgent";
 import type { BuildOptions, CloneOptions, Template, Vm, VmDriver } from "../driver";
 import { nativeBinary } from "../native";
 import { createSharedWork } from "../sharedWork";
 import { createSlots } from "../slots";
+import { vmDirectory } from "../vmDirectory";
 import { exercise } from "../warmUp";
 import { type Accelerator, chooseAccelerator, emulation } from "./accelerator";
 import { buildTemplate } from "./buildTemplate";
 import { type Environment, prepareEnvironment } from "./environment";
 import { bootGuest, cloneGuest, type LaunchContext, type Launched } from "./launch";
 import { findQemuProcess, markReady, type QemuProcess, removeVmDirectory } from "./qemuProcess";
-import { type ConnectAgent, QemuVm } from "./qemuVm";
+import { QemuVm } from "./qemuVm";
 import { createSpawner } from "./spawner";
 import { templateKey } from "./templateKey";
 import { createTemplateStore, type StoredTemplate } from "./templateStore";
@@ -93,10 +95,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
     return fits ? template : undefined;
   };
 
-  const directoryOf = (vmId: string): string => {
-    if (/^[a-z0-9-]{1,64}$/.test(vmId)) return join(vmsDirectory, vmId);
-    throw new SandboxesError("Invalid", `"${vmId}" is no id of a virtual machine`);
-  };
+  const directoryOf = (vmId: string): string => vmDirectory(vmsDirectory, vmId);
 
   const register = (id: string, qemu: QemuProcess, state: { agent?: Launched["agent"]; paused: boolean }): QemuVm => {
     const { agent, paused } = state;

@@ -1,12 +1,12 @@
-import { mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
-import * as z from "zod";
 import { SandboxesError } from "../../../client/errors";
-import { identify, isAlive, killAndWait, type ProcessIdentity, processesIn, processIdentity } from "./processes";
+import { identify, isAlive, killAndWait, type ProcessIdentity } from "../processes";
+import { connectUnix } from "../unixSocket";
+import { readRecord, removeVmDirectory as removeDirectory, writeRecord } from "../vmDirectory";
 import { openQmp, type Qmp } from "./qmp";
 import type { Spawner } from "./spawner";
-import { connectUnix } from "./unixSocket";
 
 /** A QEMU and our ends of its two sockets. */
 export interface QemuProcess {
@@ -21,14 +21,6 @@ export interface QemuProcess {
 
 /** The log is for people who look for the reason of a crash. */
 const maxLogBytes = 1 << 20;
-const recordFile = "vm.json";
-
-const vmRecord = z.object({
-  formatVersion: z.literal(1),
-  process: processIdentity,
-  /** False until the guest has answered once. */
-  ready: z.boolean(),
-});
 
 /** Starts QEMU in `directory`, which is made and left for the caller to remove. */
 export async function startQemu(
@@ -42,7 +34,7 @@ export async function startQemu(
   const identity = await identify(pid);
   if (!identity) throw await deathOf(directory);
   try {
-    await writeRecord(directory, identity, false);
+    await writeRecord(directory, { process: identity, ready: false });
     return await connect(directory, identity, ended, signal);
   } catch (error) {
     await killAndWait(identity);
@@ -52,7 +44,7 @@ export async function startQemu(
 
 /** Records that the VM can be adopted from now on. */
 export async function markReady(qemu: QemuProcess): Promise<void> {
-  await writeRecord(qemu.directory, qemu.identity, true);
+  await writeRecord(qemu.directory, { process: qemu.identity, ready: true });
 }
 
 /** Connects to a QEMU that an earlier process started; undefined when it is gone or was never ready. */
@@ -64,10 +56,7 @@ export async function findQemuProcess(directory: string, signal?: AbortSignal): 
 
 /** Ends whatever runs in the directory and removes it. Repeatable. */
 export async function removeVmDirectory(directory: string): Promise<void> {
-  const record = await readRecord(directory);
-  // Without a record the host was killed while it started this VM: QEMU is found by its working directory.
-  for (const process of record ? [record.process] : await processesIn(directory, "qemu")) await killAndWait(process);
-  await rm(directory, { recursive: true, force: true });
+  await removeDirectory(directory, ["qemu"]);
 }
 
 /** The last lines that QEMU wrote, for a message. */
@@ -99,17 +88,4 @@ async function connect(
     ended,
     connectAgentSocket: (agentSignal) => connectUnix(directory, "agent.sock", agentSignal),
   };
-}
-
-async function writeRecord(directory: string, process: ProcessIdentity, ready: boolean): Promise<void> {
-  const path = join(directory, recordFile);
-  await writeFile(`${path}.new`, JSON.stringify({ formatVersion: 1, process, ready }), { mode: 0o600 });
-  await rename(`${path}.new`, path);
-}
-
-/** Undefined also for a damaged record, as after a power loss. */
-async function readRecord(directory: string): Promise<z.infer<typeof vmRecord> | undefined> {
-  return readFile(join(directory, recordFile), "utf8")
-    .then((text) => vmRecord.safeParse(JSON.parse(text)).data)
-    .catch(() => undefined);
 }

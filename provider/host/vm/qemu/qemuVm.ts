@@ -1,17 +1,11 @@
-import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import type { ConnectAgent } from "../connectAgent";
 import type { Vm, VmExit } from "../driver";
 import type { GuestAgent } from "../guestAgent";
-import { isAlive, killAndWait } from "./processes";
+import { isAlive, killAndWait } from "../processes";
+import { unconnectedAgent } from "../unconnectedAgent";
 import { lastWords, type QemuProcess, removeVmDirectory } from "./qemuProcess";
 import type { QmpEvent } from "./qmp";
-import { unconnectedAgent } from "./unconnectedAgent";
-
-/** Connects the agent of a running guest over QEMU's socket. */
-export type ConnectAgent = (
-  socket: Socket,
-  options: { signal?: AbortSignal; helloTimeoutMs?: number },
-) => Promise<GuestAgent>;
 
 /** For a guest that ran before: it only has to be scheduled. */
 const resumedHelloMs = 20_000;

@@ -1,7 +1,7 @@
 import { readdir, readFile, readlink, realpath } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
-import { SandboxesError } from "../../../client/errors";
+import { SandboxesError } from "../../client/errors";
 
 /** Names a process for ever: pids are used again, and all numbers are after a reboot. */
 export const processIdentity = z.object({
@@ -32,16 +32,17 @@ export async function killAndWait(target: ProcessIdentity): Promise<void> {
   }
 }
 
-/** Processes of the program `name` whose working directory is `directory`: their record was lost, or never made. */
-export async function processesIn(directory: string, name: string): Promise<ProcessIdentity[]> {
+/** Processes of the programs `names` whose working directory is `directory`: their record was lost, or never made. */
+export async function processesIn(directory: string, names: string[]): Promise<ProcessIdentity[]> {
   const folder = await realpath(directory).catch(() => undefined);
   const found: ProcessIdentity[] = [];
   for (const pid of folder ? await readdir("/proc") : []) {
     if (!/^\d+$/.test(pid)) continue;
     // Other users' processes cannot be read, and others end while we look.
     const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
-    if (cwd !== folder || !(await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "")).startsWith(name)) continue;
-    const process = await identify(Number(pid));
+    if (cwd !== folder) continue;
+    const program = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
+    const process = names.some((name) => program.startsWith(name)) ? await identify(Number(pid)) : undefined;
     if (process) found.push(process);
   }
   return found;

@@ -1,5 +1,5 @@
-import { SandboxesError } from "../../../client/errors";
-import type { GuestAgent } from "../guestAgent";
+import { SandboxesError } from "../../client/errors";
+import type { GuestAgent } from "./guestAgent";
 
 const refuse = (): Promise<never> =>
   Promise.reject(new SandboxesError("NotRunning", "the sandbox is paused and has not been resumed by this host"));

@@ -1,0 +1,101 @@
+import { spawn } from "node:child_process";
+import { copyFile, mkdir, open, readFile } from "node:fs/promises";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { SandboxesError } from "../../../client/errors";
+import { nativeBinary } from "../native";
+import { identify, type ProcessIdentity } from "../processes";
+import { runTool } from "../runTool";
+import { connectUnix } from "../unixSocket";
+
+/** How far the host is kept out of reach of what runs in an in-process "VM". */
+export type Containment = "namespaces" | "none";
+
+const startLimitMs = 10_000;
+
+// In a mount namespace of its own the host's files are seen through a layer that takes all writes and goes with the
+// last process; /run/vm is the VM's directory.
+const enter = `set -e
+mkdir -p scratch
+mount -t tmpfs -o mode=755 scratch scratch
+mkdir scratch/data scratch/work scratch/root
+mount -t overlay overlay -o lowerdir=/,upperdir="$PWD"/scratch/data,workdir="$PWD"/scratch/work scratch/root
+for folder in /dev /sys; do mount --rbind $folder scratch/root$folder; done
+mount -t proc proc scratch/root/proc
+for folder in /tmp /run; do mount -t tmpfs -o mode=1777 scratch scratch/root$folder; done
+mkdir scratch/root/run/vm
+mount --bind . scratch/root/run/vm
+exec chroot scratch/root /run/vm/agent --socket /run/vm/agent.sock`;
+
+function namespaceFlags(): string[] {
+  const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
+  return [...user, "--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
+}
+
+/** Namespaces where this user may make them. */
+export async function findContainment(): Promise<Containment> {
+  return runTool("unshare", [...namespaceFlags(), "mount", "-t", "tmpfs", "probe", "/mnt"], { timeoutMs: 5_000 }).then(
+    () => "namespaces" as const,
+    () => "none" as const,
+  );
+}
+
+/** Starts the agent as a process of this machine, in `directory`, which exists. It outlives this process. */
+export async function startAgentProcess(
+  directory: string,
+  containment: Containment,
+): Promise<{ identity: ProcessIdentity; ended: Promise<string> }> {
+  await mkdir(join(directory, "scratch"), { recursive: true });
+  await copyFile(nativeBinary("agent"), join(directory, "agent"));
+  const log = await open(join(directory, "agent.log"), "a", 0o600);
+  const [program, args] =
+    containment === "namespaces"
+      ? (["unshare", [...namespaceFlags(), "sh", "-c", enter]] as const)
+      : (["./agent", ["--socket", "agent.sock"]] as const);
+  try {
+    const stdio = ["ignore", log.fd, log.fd] as const;
+    const child = spawn(program, [...args], { cwd: directory, detached: true, stdio: [...stdio] });
+    const ended = new Promise<string>((resolve) => {
+      child.once("exit", (code, signal) => resolve(signal ?? `exit code ${code}`));
+      child.once("error", (error) => resolve(error.message));
+    });
+    child.unref();
+    const identity = child.pid === undefined ? undefined : await identify(child.pid);
+    if (!identity) throw new SandboxesError("HostUnavailable", `cannot start the agent: ${await ended}`);
+    return { identity, ended };
+  } finally {
+    await log.close();
+  }
+}
+
+/** The agent listens soon after its start. */
+export async function connectAgentProcess(directory: string, signal?: AbortSignal): Promise<Socket> {
+  const deadline = Date.now() + startLimitMs;
+  for (;;) {
+    try {
+      return await connectUnix(directory, "agent.sock", signal);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (Date.now() > deadline) {
+        const log = await readFile(join(directory, "agent.log"), "utf8").catch(() => "");
+        throw new SandboxesError("GuestFailed", `the agent does not listen: ${log.slice(-300)}`, { cause: error });
+      }
+      await delay(5);
+    }
+  }
+}
+
+/** The agent and all that it runs, the agent first. */
+export async function agentProcesses(outermost: number): Promise<number[]> {
+  const tree = await processTree(outermost);
+  const name = await readFile(`/proc/${outermost}/comm`, "utf8").catch(() => "");
+  // The one that made the namespaces only waits.
+  return name.trim() === "unshare" ? tree.slice(1) : tree;
+}
+
+async function processTree(pid: number): Promise<number[]> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
+  const below = await Promise.all(children.split(" ").filter(Boolean).map(Number).map(processTree));
+  return [pid, ...below.flat()];
+}

@@ -1,0 +1,104 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { ConnectAgent } from "../connectAgent";
+import type { Vm, VmExit } from "../driver";
+import type { GuestAgent } from "../guestAgent";
+import { isAlive, killAndWait, type ProcessIdentity } from "../processes";
+import { unconnectedAgent } from "../unconnectedAgent";
+import { removeVmDirectory } from "../vmDirectory";
+import { agentProcesses, connectAgentProcess } from "./container";
+
+/** What the outermost process may be called. */
+export const agentPrograms = ["unshare", "agent"];
+const watchMs = 100;
+
+/** What stands in for a VM: the agent and its programs as processes of this machine. */
+export class MemoryVm implements Vm {
+  readonly id: string;
+  readonly exited: Promise<VmExit>;
+  readonly #directory: string;
+  readonly #identity: ProcessIdentity;
+  readonly #connectAgent: ConnectAgent;
+  readonly #onDestroyed: () => void;
+  #agent: GuestAgent | undefined;
+  #paused: boolean;
+  #released = false;
+  #destroyed: Promise<void> | undefined;
+
+  constructor(
+    id: string,
+    directory: string,
+    identity: ProcessIdentity,
+    connectAgent: ConnectAgent,
+    state: { agent: GuestAgent | undefined; paused: boolean; onDestroyed(): void },
+  ) {
+    this.id = id;
+    this.#directory = directory;
+    this.#identity = identity;
+    this.#connectAgent = connectAgent;
+    this.#agent = state.agent;
+    this.#paused = state.paused;
+    this.#onDestroyed = state.onDestroyed;
+    this.exited = this.#watch();
+  }
+
+  get pid(): number {
+    return this.#identity.pid;
+  }
+
+  get paused(): boolean {
+    return this.#paused;
+  }
+
+  get agent(): GuestAgent {
+    return this.#agent ?? unconnectedAgent;
+  }
+
+  async pause(): Promise<void> {
+    if (this.#paused) return;
+    this.#paused = true;
+    await this.#signalTree("SIGSTOP");
+  }
+
+  async resume(): Promise<void> {
+    if (!this.#paused) return;
+    await this.#signalTree("SIGCONT");
+    this.#paused = false;
+    this.#agent ??= await this.#connectAgent(await connectAgentProcess(this.#directory), {});
+  }
+
+  destroy(): Promise<void> {
+    this.#destroyed ??= this.#destroy();
+    return this.#destroyed;
+  }
+
+  release(): void {
+    this.#released = true;
+    this.#agent?.close();
+  }
+
+  async #destroy(): Promise<void> {
+    // Where there are no namespaces to end with it, what the agent runs would outlive it.
+    await this.#signalTree("SIGKILL");
+    await killAndWait(this.#identity);
+    this.#agent?.close();
+    await removeVmDirectory(this.#directory, agentPrograms);
+    this.#onDestroyed();
+  }
+
+  async #signalTree(signal: NodeJS.Signals): Promise<void> {
+    for (const pid of await agentProcesses(this.#identity.pid)) {
+      try {
+        process.kill(pid, signal);
+      } catch {
+        // It ended in the meantime.
+      }
+    }
+  }
+
+  async #watch(): Promise<VmExit> {
+    while (!this.#released && (await isAlive(this.#identity))) await delay(watchMs, undefined, { ref: false });
+    if (this.#released) return new Promise(() => {});
+    this.#agent?.close();
+    return { reason: this.#destroyed ? "destroyed" : `the agent (process ${this.pid}) ended` };
+  }
+}

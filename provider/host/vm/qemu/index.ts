@@ -1,0 +1,1 @@
+export { createQemuDriver, type QemuDriverOptions } from "./qemuDriver";
