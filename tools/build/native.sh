@@ -22,7 +22,7 @@ waiting "building the guest agent and the spawner (cargo build --release)" build
   cannot "The native programs could not be built." "cargo build --release    # in $root"
 mkdir -p "$out"
 for program in agent spawner; do
-  install -m 755 "$target/$(uname -m)-unknown-linux-gnu/release/$program" "$out/$program.new"
+  install -m 755 "$target/$triple/release/$program" "$out/$program.new"
   mv "$out/$program.new" "$out/$program"
 done
 printf '%s\n' "$fingerprint" >"$stamp"
