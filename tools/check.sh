@@ -4,6 +4,7 @@
 . "$(dirname "$0")/prelude.sh"
 
 bash tools/setup.sh node npmPackages
+. tools/build/cargo.sh
 failed=()
 step() {
   local name="$1"
@@ -24,8 +25,7 @@ else
 fi
 if cargo clippy --version >/dev/null 2>&1; then
   # Debian's clippy is older and knows other lints: warnings count only where the toolchain is ours to choose.
-  step clippy env CARGO_TERM_COLOR=never cargo clippy --quiet --locked --all-targets \
-    --target-dir "$sandboxesCacheDir/cargo/$(printf '%s' "$root" | sha256sum | cut -c 1-16)" -- -D warnings
+  step clippy runCargo clippy --quiet --locked --all-targets -- -D warnings
 else
   say "skipped: rust lint (cargo clippy is not installed)"
 fi

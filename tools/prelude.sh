@@ -29,7 +29,8 @@ waiting() {
   started=$SECONDS
   say "$what"
   (
-    trap 'exit 0' TERM
+    # The sleep too: it would hold this script's output open.
+    trap 'kill $! 2>/dev/null; exit 0' TERM
     while sleep 15 & wait $! && kill -0 $$ 2>/dev/null; do
       printf '    still waiting: %s (%d s; log: %s)\n' "$what" $((SECONDS - started)) "$log"
     done

@@ -12,8 +12,9 @@ broken=()
 
 bash tools/check.sh || broken+=(check)
 
+. tools/build/cargo.sh
 say "cargo test"
-cargo test --locked --target-dir "$sandboxesCacheDir/cargo/$(printf '%s' "$root" | sha256sum | cut -c 1-16)" 2>&1 |
+runCargo test --locked 2>&1 |
   tee "$reports/cargo.txt" || broken+=("cargo test")
 
 say "vitest"
