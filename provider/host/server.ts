@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import { type AddressInfo, isIPv6 } from "node:net";
 import { join } from "node:path";
 import Fastify, { type FastifyInstance } from "fastify";
 import { SandboxesError } from "../client/errors";
@@ -90,8 +91,8 @@ export function createHostServer(options: HostServerOptions): HostServer {
         unlisten = await listenUnix(app, listen.path);
         endpoint = `unix:${listen.path}`;
       } else {
-        const address = await app.listen({ host: listen.host, port: listen.port });
-        endpoint = address.replace("//0.0.0.0:", "//127.0.0.1:").replace("//[::]:", "//[::1]:");
+        await app.listen({ host: listen.host, port: listen.port });
+        endpoint = `https://${reachable(listen.host)}:${(app.server.address() as AddressInfo).port}`;
       }
       running = {
         stop: async (stopSandboxes) => {
@@ -112,6 +113,13 @@ export function createHostServer(options: HostServerOptions): HostServer {
 
 interface Running {
   stop: (stopSandboxes: boolean) => Promise<void>;
+}
+
+/** An address to call, for one to listen on. */
+function reachable(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  if (host === "::") return "[::1]";
+  return isIPv6(host) ? `[${host}]` : host;
 }
 
 function refuseOpenTcp({ listen, tls, token }: HostServerOptions): void {

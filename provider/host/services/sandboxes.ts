@@ -85,10 +85,9 @@ export class SandboxService {
     const record = this.#parts.store.get(groupKey, id);
     if (!record) return false;
     this.#starting.get(record.id)?.abort(new SandboxesError("Conflict", `The sandbox "${id}" was deleted meanwhile`));
+    this.#save(record, { state: "Deleting" });
     return this.#serial.run(record.id, async () => {
-      const current = this.#parts.store.get(groupKey, id);
-      if (!current) return false;
-      this.#save(current, { state: "Deleting" });
+      if (!this.#parts.store.get(groupKey, id)) return false;
       await this.#end(record.id);
       this.#parts.store.delete(record.id);
       return true;

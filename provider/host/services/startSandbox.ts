@@ -25,7 +25,7 @@ export async function startSandbox(
 ): Promise<{ record: SandboxRecord; vm: Vm }> {
   const { image, diskImage } = await parts.diskImages.source(record.groupKey, record.sourcesRef, signal);
   const { rootfsPath, rootfsDigest } = image;
-  const warmUp = warmUpOf(image, diskImage.warmUp);
+  const warmUp = warmUpOf(image.config, diskImage.warmUp);
   const template = await parts.driver.ensureTemplate(
     { rootfsPath, rootfsDigest, ...machineSize(record), warmUp },
     { signal },

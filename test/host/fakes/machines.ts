@@ -1,0 +1,91 @@
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { SandboxesError } from "../../../provider/client/errors";
+import type { CloneOptions, Template, TemplateSpec, Vm, VmDriver, VmExit } from "../../../provider/host/vm/driver";
+import type { GuestIdentity } from "../../../provider/host/vm/guestAgent";
+import { FolderAgent } from "./folderAgent";
+
+/** A machine that is a folder and child processes of the test. */
+export class FolderVm implements Vm {
+  readonly pid = process.pid;
+  readonly id: string;
+  readonly folder: string;
+  readonly agent: FolderAgent;
+  readonly exited: Promise<VmExit>;
+  paused = false;
+  identities: GuestIdentity[] = [];
+  #exit!: (exit: VmExit) => void;
+
+  constructor(id: string) {
+    this.id = id;
+    this.folder = mkdtempSync(join(tmpdir(), "machine-"));
+    mkdirSync(join(this.folder, "tmp"));
+    this.agent = new FolderAgent(this);
+    this.exited = new Promise((resolve) => {
+      this.#exit = resolve;
+    });
+  }
+
+  async pause(): Promise<void> {
+    this.paused = true;
+  }
+
+  async resume(): Promise<void> {
+    this.paused = false;
+  }
+
+  async destroy(): Promise<void> {
+    this.crash("destroyed");
+  }
+
+  crash(reason: string): void {
+    this.agent.close();
+    rmSync(this.folder, { recursive: true, force: true });
+    this.#exit({ reason });
+  }
+}
+
+/** Stands for the machine room: it outlives the drivers that are made from it, as VMs outlive the daemon. */
+export class Machines {
+  readonly vms = new Map<string, FolderVm>();
+  readonly templates: TemplateSpec[] = [];
+  /** Set to make the next clones fail or wait. */
+  beforeClone: (() => Promise<void>) | undefined;
+  isolation: "hardware" | "emulated" | "none" = "none";
+
+  driver(): VmDriver {
+    const clone = async (_template: unknown, { vmId }: CloneOptions): Promise<Vm> => {
+      await this.beforeClone?.();
+      const vm = new FolderVm(vmId);
+      this.vms.set(vmId, vm);
+      return vm;
+    };
+    const destroy = async (vmId: string): Promise<void> => {
+      await this.vms.get(vmId)?.destroy();
+      this.vms.delete(vmId);
+    };
+    return {
+      capabilities: { accelerator: "in-process", reason: "it is a test", isolation: this.isolation },
+      ensureTemplate: async (spec) => {
+        this.templates.push(spec);
+        return { key: JSON.stringify(spec), spec, createdAt: "", sizeBytes: 0, bootMs: 0 };
+      },
+      listTemplates: async () =>
+        this.templates.map((spec): Template => ({ key: "", spec, createdAt: "", sizeBytes: 0, bootMs: 0 })),
+      removeTemplate: async () => undefined,
+      clone,
+      boot: () => Promise.reject(new SandboxesError("Unsupported", "no boot in a test")),
+      adopt: async (vmId) => this.vms.get(vmId),
+      listVms: async () => [...this.vms.keys()],
+      destroy,
+      close: async () => undefined,
+    };
+  }
+
+  /** Ends all; a test's last call. */
+  close(): void {
+    for (const vm of this.vms.values()) vm.crash("the test ended");
+    this.vms.clear();
+  }
+}
