@@ -1,0 +1,169 @@
+import { createHash, randomUUID } from "node:crypto";
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { SandboxesError } from "../../client/errors";
+import { catalogueEntries } from "./catalogue";
+import { type CatalogueImages, createCatalogueImages } from "./catalogueImages";
+import { describeRootfs, publishImage, readImage, readImages, removeImage, rootfsPath } from "./imageFiles";
+import { defaultImageLimits, type ImageLimits } from "./imageLimits";
+import { type ImageReference, parseImageReference } from "./imageReference";
+import { openImageSource, type PlaceReference, resolveImageSource, type SourceAccess } from "./imageSource";
+import type { ImageStore, ImportOptions, StoredImage } from "./imageStore";
+import { digestSchema } from "./ociDocuments";
+import { packLayers } from "./packLayers";
+import { type JobContext, SharedJobs } from "./sharedJobs";
+
+export interface ImageStoreOptions {
+  /** Images are kept below `DIR/images`; one store at a time may use a directory. */
+  dataDir: string;
+  /** Where catalogue images are kept for other data directories; they are made anew for each where absent. */
+  cacheDir?: string;
+  limits?: Partial<ImageLimits>;
+  /** Ends all imports and what they started. */
+  signal?: AbortSignal;
+}
+
+/** Opens the image store of a data directory; what a crash left half done is removed before the first import. */
+export function createImageStore(options: ImageStoreOptions): ImageStore {
+  return new LocalImageStore(options);
+}
+
+class LocalImageStore implements ImageStore {
+  readonly #directory: string;
+  readonly #tempDir: string;
+  readonly #limits: ImageLimits;
+  readonly #catalogue: CatalogueImages;
+  readonly #byReference: SharedJobs<StoredImage>;
+  readonly #byDigest: SharedJobs<StoredImage>;
+  #prepared: Promise<void> | undefined;
+
+  constructor({ dataDir, cacheDir, limits, signal }: ImageStoreOptions) {
+    this.#directory = join(dataDir, "images");
+    this.#tempDir = join(this.#directory, ".importing");
+    this.#limits = { ...defaultImageLimits, ...limits };
+    this.#catalogue = createCatalogueImages(this.#directory, cacheDir);
+    this.#byReference = new SharedJobs(signal);
+    this.#byDigest = new SharedJobs(signal);
+  }
+
+  async import(reference: string, options: ImportOptions = {}): Promise<StoredImage> {
+    const parsed = parseImageReference(reference);
+    const image = await this.#byReference.run(jobKey(parsed, options), options, (context) =>
+      parsed.kind === "catalogue"
+        ? this.#inTempDir((tempDir) => this.#catalogue.import(parsed.name, tempDir, context))
+        : this.#importNow(parsed, options, context),
+    );
+    // Another reference may have brought the same image.
+    return { ...withoutRecipe(image), reference: parsed.canonical };
+  }
+
+  async resolve(reference: string, options: ImportOptions = {}): Promise<string | undefined> {
+    const parsed = parseImageReference(reference);
+    const signal = options.signal ?? new AbortController().signal;
+    if (parsed.kind === "catalogue") return this.#catalogue.resolve(parsed.name, signal);
+    return this.#inTempDir((tempDir) =>
+      resolveImageSource(parsed, {
+        tempDir,
+        credentials: options.credentials,
+        limits: this.#limits,
+        signal,
+        progress: options.onProgress ?? (() => undefined),
+      }),
+    );
+  }
+
+  async get(digest: string): Promise<StoredImage | undefined> {
+    return digestSchema.safeParse(digest).success ? withoutRecipe(await readImage(this.#pathOf(digest))) : undefined;
+  }
+
+  async list(): Promise<StoredImage[]> {
+    const images = await readImages(this.#directory);
+    return images.map((image) => withoutRecipe(image)).sort((a, b) => a.importedAt.localeCompare(b.importedAt));
+  }
+
+  async remove(digest: string): Promise<void> {
+    if (!digestSchema.safeParse(digest).success) return;
+    await this.#prepare();
+    await removeImage(this.#pathOf(digest), join(this.#tempDir, randomUUID()));
+  }
+
+  catalogue() {
+    return catalogueEntries;
+  }
+
+  async #importNow(
+    reference: PlaceReference,
+    { credentials }: ImportOptions,
+    context: JobContext,
+  ): Promise<StoredImage> {
+    const access = { credentials, limits: this.#limits };
+    context.progress(`resolving ${reference.canonical}`);
+    const digest = await this.#inTempDir((tempDir) =>
+      resolveImageSource(reference, { ...access, ...context, tempDir }),
+    );
+    // The work belongs to the digest: it goes on when this caller leaves and one with another reference stays.
+    const caller = { signal: context.signal, onProgress: context.progress };
+    return this.#byDigest.run(digest, caller, (shared) =>
+      this.#inTempDir((tempDir) => this.#importDigest(reference, digest, { ...access, ...shared, tempDir })),
+    );
+  }
+
+  async #importDigest(reference: PlaceReference, digest: string, access: SourceAccess): Promise<StoredImage> {
+    const existing = await this.get(digest);
+    if (existing) return existing;
+    const image = await openImageSource(reference, digest, access);
+    if (image.digest !== digest) {
+      throw new SandboxesError("ImageInvalid", `${reference.canonical} changed while it was imported`);
+    }
+    const made = join(access.tempDir, "image");
+    await mkdir(made);
+    await packLayers(rootfsPath(made), image, access);
+    return publishImage(made, this.#pathOf(digest), {
+      version: 1,
+      digest,
+      reference: reference.canonical,
+      ...(await describeRootfs(made)),
+      config: image.config,
+      importedAt: new Date().toISOString(),
+    });
+  }
+
+  #pathOf(digest: string): string {
+    return join(this.#directory, digest.slice("sha256:".length));
+  }
+
+  async #inTempDir<T>(work: (tempDir: string) => Promise<T>): Promise<T> {
+    await this.#prepare();
+    const tempDir = join(this.#tempDir, randomUUID());
+    await mkdir(tempDir, { mode: 0o700 });
+    try {
+      return await work(tempDir);
+    } finally {
+      await rm(tempDir, { recursive: true, force: true });
+    }
+  }
+
+  #prepare(): Promise<void> {
+    this.#prepared ??= (async () => {
+      await rm(this.#tempDir, { recursive: true, force: true });
+      await mkdir(this.#tempDir, { recursive: true, mode: 0o700 });
+    })().catch((error: unknown) => {
+      // A full or read-only disk may be mended without a new start.
+      this.#prepared = undefined;
+      throw error;
+    });
+    return this.#prepared;
+  }
+}
+
+/** Callers share a job only where they come with the same rights. */
+function jobKey(reference: ImageReference, { credentials }: ImportOptions): string {
+  const rights = credentials ? JSON.stringify([credentials.username, credentials.password]) : "";
+  return `${reference.canonical}\n${createHash("sha256").update(rights).digest("hex")}`;
+}
+
+function withoutRecipe<T extends StoredImage | undefined>(image: T): T {
+  if (!image) return image;
+  const { recipe, ...rest } = image as StoredImage & { recipe?: string };
+  return rest as T;
+}
