@@ -1,24 +1,45 @@
-import { Readable, type Writable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import type { Writable } from "node:stream";
 import type { StdinSource } from "./exec";
 
-/** Writes a source into a program's stdin. A program may end without reading it all; a source that fails rejects. */
+type Chunk = string | Uint8Array;
+
+/**
+ * Writes a source into a program's stdin and ends it. A program may end without reading it all, and the source is then
+ * told to return, not waited for; a source that fails rejects.
+ */
 export async function feed(source: StdinSource, stdin: Writable): Promise<void> {
-  let failure: { cause: unknown } | undefined;
-  async function* chunks(): AsyncGenerator<Uint8Array> {
-    try {
-      if (typeof source === "string") yield Buffer.from(source);
-      else if (source instanceof Uint8Array) yield source;
-      else for await (const chunk of source) yield typeof chunk === "string" ? Buffer.from(chunk) : chunk;
-    } catch (cause) {
-      failure = { cause };
-      throw cause;
-    }
+  const iterator = iteratorOf(source);
+  for (;;) {
+    const next = await unlessClosed(stdin, iterator.next());
+    if (next === undefined) return letGo(iterator);
+    if (next.done) break;
+    await unlessClosed(stdin, write(stdin, next.value));
   }
-  try {
-    await pipeline(Readable.from(chunks(), { objectMode: false }), stdin);
-  } catch {
-    // Otherwise it is the program that no longer reads; its exit says how it fared.
-    if (failure) throw failure.cause;
-  }
+  stdin.end();
+}
+
+function iteratorOf(source: StdinSource): AsyncIterator<Chunk> {
+  if (typeof source !== "string" && !(source instanceof Uint8Array)) return source[Symbol.asyncIterator]();
+  return (async function* () {
+    yield source;
+  })();
+}
+
+/** Undefined as soon as nobody reads any more. */
+function unlessClosed<T>(stdin: Writable, work: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const close = () => resolve(undefined);
+    if (stdin.destroyed) close();
+    stdin.once("close", close);
+    work.then(resolve, reject).finally(() => stdin.off("close", close));
+  });
+}
+
+function write(stdin: Writable, chunk: Chunk): Promise<void> {
+  // A failed write has closed the stream, which is what counts.
+  return new Promise((resolve) => stdin.write(chunk, () => resolve()));
+}
+
+function letGo(iterator: AsyncIterator<Chunk>): void {
+  iterator.return?.().catch(() => {}); // Nobody is left to be told.
 }

@@ -86,7 +86,7 @@ const publicImageShape = {
   id: z.string().nullish(),
   description: z.string().nullish(),
   status: z.looseObject({ state: z.string() }).nullish(),
-  tags: z.unknown(),
+  tags: z.unknown().optional(),
 };
 
 /** An entry of `GET …/diskimages/public`. */

@@ -42,6 +42,7 @@ export async function serveExecStream(context: RouteContext, socket: WebSocket, 
       },
       gone.signal,
     );
+    process.stdin?.on("error", () => undefined); // A program need not read all it is given.
     frames.each((frame) => handle(frame, process, socket));
     await Promise.all([pump(process.stdout, "stdout", socket), pump(process.stderr, "stderr", socket)]);
     const exit = await process.exit;

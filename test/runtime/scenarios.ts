@@ -1,0 +1,385 @@
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ExecFailure, type Group, type Sandbox } from "../../provider/runtime";
+
+export interface ScenarioTarget {
+  /** A group with nothing in it. */
+  group: Group;
+  /** An image that has a shell and the usual small tools. */
+  image: string;
+  close: () => Promise<void>;
+}
+
+/**
+ * What the runtime promises, on whatever target. Programs name files relative to `/`, where they start, since a target
+ * need not be a machine of its own.
+ */
+export function runtimeScenarios(name: string, open: () => Promise<ScenarioTarget>): void {
+  describe(`the runtime on ${name}`, () => {
+    let target: ScenarioTarget;
+    let sandbox: Sandbox;
+    beforeAll(async () => {
+      target = await open();
+      sandbox = await target.group.createSandbox({
+        image: target.image,
+        env: { FROM_SANDBOX: "1" },
+        labels: { a: "1" },
+      });
+    });
+    afterAll(async () => {
+      await sandbox?.delete();
+      const left = [];
+      for await (const each of target.group.listSandboxes()) left.push(each.id);
+      await target.close();
+      expect(left).toEqual([]);
+    });
+
+    describe("exec", () => {
+      it("tells output, errors and exit code apart", async () => {
+        const result = await sandbox.exec(["sh", "-c", "echo out; echo err >&2; exit 7"]);
+        expect(result).toMatchObject({ exitCode: 7, signal: null, stdout: "out\n", stderr: "err\n" });
+        expect(result).toMatchObject({ timedOut: false, truncated: false, durationMs: expect.any(Number) });
+      });
+
+      it("runs a line of shell", async () => {
+        expect((await sandbox.exec("printf '%s' \"$((40 + 2))\"")).stdout).toBe("42");
+      });
+
+      it("passes arguments untouched by any shell", async () => {
+        const odd = ["", "a b", "$HOME", "'\"\\", "*", "ü€😀", "\n"];
+        const { stdout } = await sandbox.exec(["printf", "[%s]", ...odd]);
+        expect(stdout).toBe(odd.map((text) => `[${text}]`).join(""));
+      });
+
+      it("has the sandbox's environment and its own", async () => {
+        const { stdout } = await sandbox.exec('echo "$FROM_SANDBOX $MINE"', { env: { MINE: "2" } });
+        expect(stdout).toBe("1 2\n");
+      });
+
+      it("starts in the directory asked for", async () => {
+        expect((await sandbox.exec("pwd", { cwd: "/usr" })).stdout).toBe("/usr\n");
+      });
+
+      it.each([
+        ["text", "one ü\n"],
+        ["bytes", Buffer.from("one ü\n")],
+        ["pieces", pieces(["one ", Buffer.from("ü\n")])],
+      ])("gives a program its input as %s", async (_name, stdin) => {
+        expect((await sandbox.exec(["cat"], { stdin })).stdout).toBe("one ü\n");
+      });
+
+      it("gives a program without input an empty one", async () => {
+        expect(await sandbox.exec(["cat"])).toMatchObject({ exitCode: 0, stdout: "" });
+        expect(await sandbox.exec(["cat"], { onStdout: () => {} })).toMatchObject({ exitCode: 0, stdout: "" });
+      });
+
+      it("does not mind a program that leaves its input unread", async () => {
+        const endless = (async function* () {
+          for (;;) yield Buffer.alloc(64 * 1024);
+        })();
+        expect(await sandbox.exec(["true"], { stdin: endless })).toMatchObject({ exitCode: 0 });
+        const silent = (async function* () {
+          await new Promise(() => {});
+          yield "never";
+        })();
+        expect(await sandbox.exec(["true"], { stdin: silent })).toMatchObject({ exitCode: 0 });
+      });
+
+      it("hands out output while the program runs", async () => {
+        const seen = Promise.withResolvers<void>();
+        const stdin = (async function* () {
+          await seen.promise;
+          yield "go\n";
+        })();
+        const heard: string[] = [];
+        const result = await sandbox.exec('echo first; read word; echo "$word" >&2', {
+          stdin,
+          onStdout: (text) => {
+            heard.push(text);
+            seen.resolve();
+          },
+          onStderr: (text) => void heard.push(text),
+        });
+        expect(heard).toEqual(["first\n", "go\n"]);
+        expect(result).toMatchObject({ exitCode: 0, stdout: "first\n", stderr: "go\n" });
+      });
+
+      it("hands out whole characters, however the bytes come", async () => {
+        const heard: string[] = [];
+        const line = "printf '\\303'; sleep 0.05; printf '\\274'";
+        const { stdout } = await sandbox.exec(line, { onStdout: (text) => void heard.push(text) });
+        expect([stdout, heard.join("")]).toEqual(["ü", "ü"]);
+      });
+
+      it.each([
+        ["in one request", {}],
+        ["as a stream", { onStdout: () => {} }],
+      ])("keeps no more output than asked for, %s", async (_name, options) => {
+        const line = "yes ü | head -c 300000; echo end >&2";
+        const result = await sandbox.exec(line, { ...options, maxOutputBytes: 1000 });
+        expect(result).toMatchObject({ exitCode: 0, truncated: true, stderr: "end\n" });
+        expect(result.stdout).toBe("ü\n".repeat(333)); // The 1000th byte is half a character.
+      });
+
+      it.each([
+        ["in one request", {}],
+        ["as a stream", { onStdout: () => {} }],
+      ])("ends a program that takes too long, %s", async (_name, options) => {
+        const result = await sandbox.exec(["sh", "-c", "echo begun; sleep 600"], { ...options, timeoutMs: 500 });
+        expect(result).toMatchObject({ exitCode: null, signal: "SIGKILL", timedOut: true, stdout: "begun\n" });
+      });
+
+      it.each([
+        ["in one request", {}],
+        ["as a stream", { onStdout: () => {} }],
+      ])("tells which signal ended a program, %s", async (_name, options) => {
+        const result = await sandbox.exec(["sh", "-c", "kill -TERM $$"], options);
+        expect(result).toMatchObject({ exitCode: null, signal: "SIGTERM", timedOut: false });
+      });
+
+      it.each([
+        ["in one request", {}],
+        ["as a stream", { onStdout: () => {} }],
+      ])("rejects when a program cannot be started, %s", async (_name, options) => {
+        await expect(sandbox.exec(["/no/such/program"], options)).rejects.toMatchObject({
+          code: "ExecFailed",
+          message: expect.stringContaining("/no/such/program"),
+        });
+      });
+
+      it("rejects with the caller's reason when aborted", async () => {
+        const reason = new Error("enough");
+        for (const options of [{}, { onStdout: () => {} }]) {
+          const controller = new AbortController();
+          const running = sandbox.exec(["sleep", "600"], { ...options, signal: controller.signal });
+          setTimeout(() => controller.abort(reason), 100);
+          await expect(running).rejects.toBe(reason);
+        }
+      });
+
+      it("ends the program when a listener or the input fails", async () => {
+        const fault = new Error("mine");
+        const failing = (async function* () {
+          yield "x";
+          throw fault;
+        })();
+        const onStdout = () => Promise.reject(fault);
+        await expect(sandbox.exec("echo x; sleep 600", { onStdout })).rejects.toBe(fault);
+        await expect(sandbox.exec("sleep 600", { stdin: failing })).rejects.toBe(fault);
+      });
+
+      it("rejects a failed program when asked to check, and tells its result", async () => {
+        const failure = await sandbox.exec("echo partly; echo 'no luck' >&2; exit 3", { check: true }).catch((e) => e);
+        expect(failure).toBeInstanceOf(ExecFailure);
+        expect(failure).toMatchObject({
+          code: "ExecFailed",
+          message: "The shell command exited with code 3: no luck",
+          result: { exitCode: 3, stdout: "partly\n" },
+        });
+        expect((await sandbox.exec("true", { check: true })).exitCode).toBe(0);
+      });
+
+      it("runs many at once, each with its own output", async () => {
+        const numbers = Array.from({ length: 12 }, (_value, index) => String(index));
+        const results = await Promise.all(numbers.map((number) => sandbox.exec(["echo", number])));
+        expect(results.map((result) => result.stdout.trim())).toEqual(numbers);
+      });
+    });
+
+    describe("spawn", () => {
+      it("converses with a program", async () => {
+        const cat = await sandbox.spawn(["cat"]);
+        for (const word of ["one", "two"]) {
+          const answer = once(cat.stdout, "data");
+          cat.stdin.write(word);
+          expect(String((await answer)[0])).toBe(word);
+        }
+        cat.stdin.end();
+        expect(await cat.wait()).toMatchObject({ exitCode: 0, signal: null });
+        expect(await cat.wait()).toMatchObject({ exitCode: 0 });
+      });
+
+      it("sends signals", async () => {
+        const sleeper = await sandbox.spawn("echo ready; exec sleep 600");
+        await once(sleeper.stdout, "data");
+        sleeper.kill("SIGTERM");
+        expect(await sleeper.wait()).toMatchObject({ exitCode: null, signal: "SIGTERM" });
+      });
+
+      it("does not stand still because nobody reads", async () => {
+        const process = await sandbox.spawn("head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2");
+        expect((await process.wait()).exitCode).toBe(0);
+      });
+
+      it("loses nothing to a slow reader", async () => {
+        const process = await sandbox.spawn("head -c 5000000 /dev/zero | tr '\\0' x");
+        let length = 0;
+        for await (const chunk of process.stdout as AsyncIterable<Buffer>) {
+          if (length < 500_000) await new Promise((resolve) => setTimeout(resolve, 5));
+          length += chunk.length;
+        }
+        expect(length).toBe(5_000_000);
+        expect((await process.wait()).exitCode).toBe(0);
+      });
+
+      it("tells by wait that a program could not be started", async () => {
+        const process = await sandbox.spawn(["/no/such/program"]);
+        await expect(process.wait()).rejects.toMatchObject({ code: "ExecFailed" });
+        await expect(text(process.stdout)).rejects.toMatchObject({ code: "ExecFailed" });
+      });
+
+      it("kills the program when aborted", async () => {
+        const controller = new AbortController();
+        const reason = new Error("enough");
+        const process = await sandbox.spawn(["sleep", "600"], { signal: controller.signal });
+        controller.abort(reason);
+        await expect(process.wait()).rejects.toBe(reason);
+      });
+    });
+
+    describe("files", () => {
+      it("come back as they were written, and programs see them", async () => {
+        const bytes = Buffer.from(Array.from({ length: 1000 }, (_value, index) => index % 256));
+        await sandbox.files.write("/tmp/deep/er/bytes", bytes);
+        expect((await sandbox.files.read("/tmp/deep/er/bytes")).equals(bytes)).toBe(true);
+        expect((await sandbox.exec("wc -c < tmp/deep/er/bytes")).stdout.trim()).toBe("1000");
+        await sandbox.files.write("/tmp/deep/er/bytes", "ü", { mode: 0o600 });
+        expect(await sandbox.files.readText("/tmp/deep/er/bytes")).toBe("ü");
+        await sandbox.files.write("/tmp/empty", "");
+        expect((await sandbox.files.stat("/tmp/empty")).sizeBytes).toBe(0);
+      });
+
+      it("with odd names are told apart", async () => {
+        const names = ["a b", "a+b", "a%20b", "ü&=#?", "-"];
+        for (const name of names) await sandbox.files.write(`/tmp/odd/${name}`, name);
+        const listed = await sandbox.files.list("/tmp/odd");
+        expect(listed.map((entry) => entry.name)).toEqual([...names].sort());
+        for (const name of names) expect(await sandbox.files.readText(`/tmp/odd/${name}`)).toBe(name);
+      });
+
+      it("are written from a stream", async () => {
+        await sandbox.files.write("/tmp/stream", pieces(Array.from({ length: 50 }, () => Buffer.alloc(100_000, "x"))));
+        expect((await sandbox.files.stat("/tmp/stream")).sizeBytes).toBe(5_000_000);
+      });
+
+      it("are listed with type, size and permissions", async () => {
+        await sandbox.files.mkdir("/tmp/list/sub");
+        await sandbox.files.mkdir("/tmp/list/sub");
+        await sandbox.files.write("/tmp/list/.hidden", "12345", { mode: 0o750 });
+        await sandbox.exec("ln -s nowhere tmp/list/link", { check: true });
+        const entries = await sandbox.files.list("/tmp/list");
+        expect(entries.map((entry) => [entry.name, entry.type])).toEqual([
+          [".hidden", "file"],
+          ["link", "symlink"],
+          ["sub", "directory"],
+        ]);
+        expect(entries[0]).toMatchObject({ path: "/tmp/list/.hidden", sizeBytes: 5, mode: 0o750 });
+        expect(entries[0]?.modifiedAt).toBeInstanceOf(Date);
+      });
+
+      it("are removed, trees only when asked to", async () => {
+        await sandbox.files.write("/tmp/gone/file", "x");
+        await expect(sandbox.files.remove("/tmp/gone")).rejects.toMatchObject({ code: "FileConflict" });
+        await sandbox.files.remove("/tmp/gone", { recursive: true });
+        for (const call of ["read", "list", "stat", "remove"] as const) {
+          await expect(sandbox.files[call]("/tmp/gone")).rejects.toMatchObject({ code: "FileNotFound" });
+        }
+      });
+
+      it("are copied in and out as trees, links left out and named", async () => {
+        const local = await mkdtemp(join(tmpdir(), "sandboxes-"));
+        try {
+          await mkdir(join(local, "tree/sub"), { recursive: true });
+          await writeFile(join(local, "tree/run.sh"), "echo hello");
+          await chmod(join(local, "tree/run.sh"), 0o755);
+          await writeFile(join(local, "tree/sub/ü"), Buffer.alloc(200_000, 7));
+          await symlink("/etc/passwd", join(local, "tree/link"));
+          const up = await sandbox.files.upload(join(local, "tree"), "/tmp/copy");
+          expect(up).toEqual({ files: 2, bytes: 200_010, skipped: [join(local, "tree/link")] });
+          expect((await sandbox.exec(["sh", "tmp/copy/run.sh"])).stdout).toBe("hello\n");
+          await sandbox.exec("ln -s /etc/passwd tmp/copy/sub/evil", { check: true });
+          const down = await sandbox.files.download("/tmp/copy", join(local, "back"));
+          expect(down).toEqual({ files: 2, bytes: 200_010, skipped: ["/tmp/copy/sub/evil"] });
+          expect(await readFile(join(local, "back/sub/ü"))).toEqual(Buffer.alloc(200_000, 7));
+          expect((await stat(join(local, "back/run.sh"))).mode & 0o777).toBe(0o755);
+          await expect(sandbox.files.upload(join(local, "none"), "/tmp/x")).rejects.toMatchObject({ code: "Invalid" });
+        } finally {
+          await rm(local, { recursive: true });
+        }
+      });
+    });
+
+    describe("the life of a sandbox", () => {
+      it("tells what it is", async () => {
+        expect(sandbox.id).toMatch(/^[0-9a-f]{8}-/);
+        expect(sandbox).toMatchObject({ state: "Running", labels: { a: "1" }, isolation: target.group.isolation });
+        expect(sandbox.resources).toMatchObject({ cpu: "1000m", memory: "512Mi" });
+        expect(sandbox.createdAt).toBeInstanceOf(Date);
+        expect((await target.group.getSandbox(sandbox.id)).id).toBe(sandbox.id);
+      });
+
+      it("stops and goes on where it was", async () => {
+        await using other = await target.group.createSandbox({ image: target.image });
+        await other.files.write("/tmp/kept", "kept");
+        await other.stop();
+        expect(other.state).toBe("Stopped");
+        await expect(other.exec(["true"])).rejects.toMatchObject({ code: "NotRunning", status: 409 });
+        await expect(other.spawn(["true"]).then((process) => process.wait())).rejects.toMatchObject({
+          code: "NotRunning",
+        });
+        await expect(other.stop()).rejects.toMatchObject({ code: "NotRunning" });
+        await other.resume();
+        expect((await other.refresh()).state).toBe("Running");
+        expect(await other.files.readText("/tmp/kept")).toBe("kept");
+        await expect(other.resume()).rejects.toMatchObject({ code: "InvalidState" });
+      });
+
+      it("ends with the scope, and is gone then", async () => {
+        let id: string;
+        {
+          await using scoped = await target.group.createSandbox({ image: target.image });
+          id = scoped.id;
+        }
+        await expect(target.group.getSandbox(id)).rejects.toMatchObject({ code: "SandboxNotFound", status: 404 });
+        await expect(sandbox.exec([])).rejects.toMatchObject({ code: "Invalid" });
+      });
+
+      it("is deleted twice without complaint", async () => {
+        const doomed = await target.group.createSandbox({ image: target.image });
+        await doomed.delete();
+        await doomed.delete();
+        await expect(doomed.exec(["true"])).rejects.toMatchObject({ code: "SandboxNotFound" });
+      });
+
+      it("is found by its labels", async () => {
+        await using one = await target.group.createSandbox({ image: target.image, labels: { a: "1", b: "x=y" } });
+        const ids = async (labels?: Record<string, string>) => {
+          const found = [];
+          for await (const each of target.group.listSandboxes({ labels })) found.push(each.id);
+          return found.sort();
+        };
+        expect(await ids({ b: "x=y" })).toEqual([one.id]);
+        expect(await ids({ a: "1" })).toEqual([one.id, sandbox.id].sort());
+        expect(await ids()).toEqual([one.id, sandbox.id].sort());
+        expect(await ids({ a: "2" })).toEqual([]);
+      });
+
+      it("is refused when what is asked for makes no sense, naming the field", async () => {
+        const create = (options: object) => target.group.createSandbox({ image: target.image, ...options });
+        await expect(create({ resources: { memory: "2GB" } })).rejects.toMatchObject({
+          code: "Invalid",
+          field: "resources.memory",
+        });
+        await expect(create({ labels: { key: "x".repeat(64) } })).rejects.toMatchObject({ code: "Invalid" });
+      });
+    });
+  });
+}
+
+async function* pieces<T>(all: T[]): AsyncGenerator<T> {
+  yield* all;
+}
