@@ -1,12 +1,7 @@
 import { defineConfig } from "vitest/config";
 
 /** Tests that start virtual machines or the Pulumi engine: one file at a time, after all others. */
-const heavy = [
-  "test/e2e/**/*.test.ts",
-  "test/host/vm/*.test.ts",
-  "test/host/vm/!(channel|memory)/**/*.test.ts",
-  "test/**/*.machine.test.ts",
-];
+const heavy = ["test/e2e/**/*.test.ts", "test/host/vm/qemu/**/*.test.ts", "test/**/*.machine.test.ts"];
 
 export default defineConfig({
   test: {

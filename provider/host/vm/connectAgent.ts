@@ -1,8 +1,6 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { HandshakeOptions } from "./channel";
 import type { GuestAgent } from "./guestAgent";
 
 /** Says hello to the agent of a running guest; takes the socket over. */
-export type ConnectAgent = (
-  socket: Socket,
-  options: { signal?: AbortSignal; helloTimeoutMs?: number },
-) => Promise<GuestAgent>;
+export type ConnectAgent = (socket: Duplex, options: HandshakeOptions) => Promise<GuestAgent>;

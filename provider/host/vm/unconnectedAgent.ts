@@ -1,8 +1,9 @@
 import { SandboxesError } from "../../client/errors";
 import type { GuestAgent } from "./guestAgent";
 
-const refuse = (): Promise<never> =>
-  Promise.reject(new SandboxesError("NotRunning", "the sandbox is paused and has not been resumed by this host"));
+const refusal = (): SandboxesError =>
+  new SandboxesError("NotRunning", "the sandbox is paused and has not been resumed by this host");
+const refuse = (): Promise<never> => Promise.reject(refusal());
 
 /** Stands in for the agent of a paused VM that was adopted: a frozen guest cannot say hello. */
 export const unconnectedAgent: GuestAgent = {
@@ -15,5 +16,7 @@ export const unconnectedAgent: GuestAgent = {
   list: refuse,
   mkdir: refuse,
   remove: refuse,
+  connectPort: refuse,
+  closed: Promise.resolve(refusal()),
   close() {},
 };

@@ -9,7 +9,7 @@ import { isAlive } from "../processes";
 import { createSharedWork } from "../sharedWork";
 import { readRecord, removeVmDirectory, vmDirectory, writeRecord } from "../vmDirectory";
 import { agentProcesses, connectAgentProcess, findContainment, startAgentProcess } from "./container";
-import { agentPrograms, MemoryVm } from "./memoryVm";
+import { agentPrograms, helloTimeoutMs, MemoryVm } from "./memoryVm";
 
 const templateSchema = z.object({
   key: z.string(),
@@ -66,7 +66,7 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
     try {
       const { identity } = await startAgentProcess(directory, containment);
       await writeRecord(directory, { process: identity, ready: false });
-      const agent = await connectGuestAgent(await connectAgentProcess(directory, signal), { signal });
+      const agent = await connectGuestAgent(await connectAgentProcess(directory, signal), { signal, helloTimeoutMs });
       const onDestroyed = (): void => void vms.delete(vmId);
       const vm = new MemoryVm(vmId, directory, identity, connectGuestAgent, { agent, paused: false, onDestroyed });
       vms.set(vmId, vm);
@@ -108,7 +108,9 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
       const record = await readRecord(directory);
       if (!record?.ready || !(await isAlive(record.process))) return undefined;
       const paused = await isStopped(record.process.pid);
-      const agent = paused ? undefined : await connectGuestAgent(await connectAgentProcess(directory), {});
+      const agent = paused
+        ? undefined
+        : await connectGuestAgent(await connectAgentProcess(directory), { helloTimeoutMs });
       const onDestroyed = (): void => void vms.delete(vmId);
       const vm = new MemoryVm(vmId, directory, record.process, connectGuestAgent, { agent, paused, onDestroyed });
       vms.set(vmId, vm);

@@ -9,6 +9,8 @@ import { agentProcesses, connectAgentProcess } from "./container";
 
 /** What the outermost process may be called. */
 export const agentPrograms = ["unshare", "agent"];
+/** A process answers at once; this is for a machine under heavy load. */
+export const helloTimeoutMs = 20_000;
 const watchMs = 100;
 
 /** What stands in for a VM: the agent and its programs as processes of this machine. */
@@ -63,7 +65,7 @@ export class MemoryVm implements Vm {
     if (!this.#paused) return;
     await this.#signalTree("SIGCONT");
     this.#paused = false;
-    this.#agent ??= await this.#connectAgent(await connectAgentProcess(this.#directory), {});
+    this.#agent ??= await this.#connectAgent(await connectAgentProcess(this.#directory), { helloTimeoutMs });
   }
 
   destroy(): Promise<void> {

@@ -1,1 +1,3 @@
+export { chooseAccelerator } from "./accelerator";
+export { inspectQemu } from "./inspectQemu";
 export { createQemuDriver, type QemuDriverOptions } from "./qemuDriver";
