@@ -2,6 +2,7 @@
 //! included. Empty groups are kept for the next program: making one costs more than starting from one.
 
 use crate::sys::{self, Result};
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub struct Cgroups {
 pub struct Cgroup {
     directory: OwnedFd,
     path: PathBuf,
+    /// Linux 6.14 and later kill what is born into a group that was ever killed: it is not used again.
+    killed: Cell<bool>,
 }
 
 impl Cgroups {
@@ -38,14 +41,14 @@ impl Cgroups {
         let path = self.base.as_ref()?.join(self.made.to_string());
         fs::create_dir(&path).ok()?;
         let directory = sys::open(bytes(&path), libc::O_RDONLY | libc::O_DIRECTORY).ok()?;
-        Some(Cgroup { directory, path })
+        Some(Cgroup { directory, path, killed: Cell::new(false) })
     }
 
     /// Takes a group back; what still runs in it goes on.
     pub fn release(&mut self, group: Cgroup) {
         if group.is_populated() {
             self.lingering.push(group);
-        } else if self.empty.len() < KEPT_EMPTY {
+        } else if self.empty.len() < KEPT_EMPTY && !group.killed.get() {
             self.empty.push(group);
         } else {
             let _ = fs::remove_dir(&group.path); // left over only if somebody moved in meanwhile
@@ -83,6 +86,7 @@ impl Cgroup {
 
     /// Kills all members at once, those that are being forked, too.
     pub fn kill(&self) -> Result<()> {
+        self.killed.set(true);
         fs::write(self.path.join("cgroup.kill"), b"1").map_err(Into::into)
     }
 

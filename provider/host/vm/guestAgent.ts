@@ -1,4 +1,5 @@
-import type { Readable, Writable } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
+import type { SandboxesError } from "../../client/errors";
 
 /**
  * What the host can ask of the agent that is PID 1 in a guest. The guest is hostile: implementations bound everything
@@ -6,13 +7,13 @@ import type { Readable, Writable } from "node:stream";
  */
 export interface GuestAgent {
   /** One round trip that starts no process. */
-  ping(): Promise<void>;
+  ping(options?: CallOptions): Promise<void>;
 
   /**
    * Makes a clone an individual: fresh kernel entropy, clock, hostname, machine id and boot id. Acknowledged before
    * the sandbox is handed out; also called after each resume.
    */
-  refresh(identity: GuestIdentity): Promise<void>;
+  refresh(identity: GuestIdentity, options?: CallOptions): Promise<void>;
 
   /**
    * Starts a program. Resolves once it runs; rejects with `ExecFailed` when it could not be started (the message
@@ -24,16 +25,26 @@ export interface GuestAgent {
   readFile(path: string, options?: { offset?: number; length?: number }): Promise<Readable>;
   /** Replaces a file atomically with what `source` yields; returns the bytes written. */
   writeFile(path: string, source: AsyncIterable<Uint8Array>, options?: WriteFileOptions): Promise<number>;
-  stat(path: string): Promise<GuestFileInfo>;
+  stat(path: string, options?: CallOptions): Promise<GuestFileInfo>;
   /** Entries of a directory, dot files included, sorted by name. */
-  list(path: string): Promise<GuestFileInfo[]>;
+  list(path: string, options?: CallOptions): Promise<GuestFileInfo[]>;
   /** Makes a directory and its parents. Repeatable. */
-  mkdir(path: string, options?: { mode?: number }): Promise<void>;
+  mkdir(path: string, options?: CallOptions & { mode?: number }): Promise<void>;
   /** Removes a file or an empty directory; with `recursive` a tree. */
-  remove(path: string, options?: { recursive?: boolean }): Promise<void>;
+  remove(path: string, options?: CallOptions & { recursive?: boolean }): Promise<void>;
 
+  /** A TCP connection to a port that a program in the guest listens on; `Conflict` when none does. */
+  connectPort(port: number): Promise<Duplex>;
+
+  /** Settles once, when the connection is over for whatever reason; never rejects. */
+  readonly closed: Promise<SandboxesError>;
   /** Drops the connection; the guest ends what it ran for it. */
   close(): void;
+}
+
+export interface CallOptions {
+  /** Breaks the call off, also in the guest; it rejects with the signal's reason. */
+  signal?: AbortSignal;
 }
 
 export interface GuestIdentity {
@@ -58,7 +69,9 @@ export interface ExecRequest {
   stdin?: boolean;
   /** Kills the whole tree (also daemons it left) after so many ms; enforced in the guest. */
   timeoutMs?: number;
-  /** A terminal of that size; stdout and stderr are then one stream. */
+  /** Kills the whole tree. */
+  signal?: AbortSignal;
+  /** A terminal of that size; stdin is open then, and stdout and stderr are one stream. */
   tty?: { columns: number; rows: number };
 }
 

@@ -1,0 +1,137 @@
+import { once } from "node:events";
+import type { Duplex } from "node:stream";
+import { SandboxesError } from "../../../client/errors";
+import type { CallOptions } from "../guestAgent";
+import { failureOf } from "./failures";
+import { type Fields, FieldWriter } from "./fields";
+import { encodeFrame, type Frame, FrameDecoder } from "./frames";
+import { frameType, streamKind, tag } from "./protocol";
+import { GuestStream, type StreamEvents } from "./stream";
+
+/** How long a farewell may take to leave before the connection is cut. */
+const farewellMs = 1000;
+
+/**
+ * Many calls at once over one connection to a guest. When the connection ends or the guest breaks the protocol, every
+ * call fails with `GuestFailed`.
+ */
+export class GuestChannel {
+  /** Settles once, when nothing more can be called; never rejects. */
+  readonly closed: Promise<SandboxesError>;
+  readonly #socket: Duplex;
+  readonly #decoder = new FrameDecoder();
+  readonly #streams = new Map<number, GuestStream>();
+  #pings: { resolve: () => void; reject: (error: Error) => void }[] = [];
+  #nextStream = 2;
+  #failure: SandboxesError | undefined;
+  #announceClosed!: (error: SandboxesError) => void;
+
+  /** Takes over the socket after the handshake; `received` are bytes that came behind it. */
+  constructor(socket: Duplex, received: Buffer) {
+    this.#socket = socket;
+    this.closed = new Promise((resolve) => {
+      this.#announceClosed = resolve;
+    });
+    socket.on("data", (chunk: Buffer) => this.#read(chunk));
+    socket.on("error", (error) => this.#fail("the connection broke", error));
+    socket.on("end", () => this.#fail("the connection was closed"));
+    socket.on("close", () => this.#fail("the connection was closed"));
+    this.#read(received);
+    socket.resume();
+  }
+
+  /** Begins a call of the given kind. */
+  open(kind: keyof typeof streamKind, request: FieldWriter, events: StreamEvents): GuestStream {
+    if (this.#failure) throw this.#failure;
+    const id = this.#nextStream;
+    this.#nextStream += 2;
+    const stream = new GuestStream(id, (bytes) => void this.#socket.write(bytes), events);
+    stream.open(new FieldWriter().number(tag.kind, streamKind[kind]).append(request));
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  /** A call that is one question and one answer; `action` begins its error message. */
+  async call(
+    kind: keyof typeof streamKind,
+    request: FieldWriter,
+    action: string,
+    options: CallOptions = {},
+  ): Promise<Fields> {
+    const { signal } = options;
+    signal?.throwIfAborted();
+    let abort: (() => void) | undefined;
+    try {
+      return await new Promise<Fields>((resolve, reject) => {
+        const stream = this.open(kind, request, {
+          ended: (fields) => {
+            const failure = failureOf(fields, action);
+            if (failure) reject(failure);
+            else resolve(fields);
+          },
+          lost: reject,
+        });
+        abort = () => {
+          stream.reset();
+          reject(signal?.reason);
+        };
+        signal?.addEventListener("abort", abort);
+      });
+    } finally {
+      if (abort) signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  async ping(options: CallOptions = {}): Promise<void> {
+    options.signal?.throwIfAborted();
+    if (this.#failure) throw this.#failure;
+    const answered = new Promise<void>((resolve, reject) => this.#pings.push({ resolve, reject }));
+    this.#socket.write(encodeFrame(0, frameType.ping));
+    if (!options.signal) return answered;
+    const aborted = once(options.signal, "abort").then(() => options.signal?.throwIfAborted());
+    return Promise.race([answered, aborted]);
+  }
+
+  /** Tells the guest to end what it runs for us, and disconnects. */
+  close(): void {
+    if (this.#failure) return;
+    this.#socket.end(encodeFrame(0, frameType.bye), () => this.#socket.destroy());
+    setTimeout(() => this.#socket.destroy(), farewellMs).unref();
+    this.#fail("it was closed");
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.#failure) return;
+    try {
+      for (const frame of this.#decoder.push(chunk)) {
+        this.#receive(frame);
+        if (this.#failure) return;
+      }
+    } catch (error) {
+      // The guest broke the protocol: nothing that it sends can be trusted to mean anything.
+      this.#fail("the guest broke the protocol", error);
+      this.#socket.destroy();
+    }
+  }
+
+  #receive({ stream, type, payload }: Frame): void {
+    if (stream === 0) {
+      if (type === frameType.pong) this.#pings.shift()?.resolve();
+      // A second HELLO_ACK answers a repeated HELLO; anything else is of a later version.
+      return;
+    }
+    const known = this.#streams.get(stream);
+    if (!known) throw new SandboxesError("GuestFailed", `Reading from the guest: stream ${stream} does not exist`);
+    if (known.receive(type, payload)) this.#streams.delete(stream);
+  }
+
+  #fail(state: string, cause?: unknown): void {
+    if (this.#failure) return;
+    const error = new SandboxesError("GuestFailed", `Talking to the guest: ${state}`, { cause });
+    this.#failure = error;
+    for (const { reject } of this.#pings.splice(0)) reject(error);
+    for (const stream of this.#streams.values()) stream.lose(error);
+    this.#streams.clear();
+    this.#announceClosed(error);
+  }
+}

@@ -1,0 +1,178 @@
+import { posix } from "node:path";
+import type { Readable } from "node:stream";
+import { SandboxesError } from "../../../client/errors";
+import type { CallOptions, GuestFileInfo, WriteFileOptions } from "../guestAgent";
+import type { GuestChannel } from "./channel";
+import { failureOf } from "./failures";
+import { Fields, FieldWriter } from "./fields";
+import { OutputReadable } from "./output";
+import { tag } from "./protocol";
+import type { GuestStream } from "./stream";
+
+/** Entries of one directory that are held at most; a guest could send for ever. */
+const maxEntries = 100_000;
+
+const fileTypes = { 1: "file", 2: "directory", 3: "symlink" } as const;
+
+export async function stat(channel: GuestChannel, path: string, options?: CallOptions): Promise<GuestFileInfo> {
+  const fields = await channel.call("stat", pathFields(path), `Reading "${path}"`, options);
+  return decodeInfo(path, fields);
+}
+
+export async function mkdir(
+  channel: GuestChannel,
+  path: string,
+  options: CallOptions & { mode?: number } = {},
+): Promise<void> {
+  const request = pathFields(path);
+  if (options.mode !== undefined) request.number(tag.mode, options.mode);
+  await channel.call("mkdir", request, `Making the directory "${path}"`, options);
+}
+
+export async function remove(
+  channel: GuestChannel,
+  path: string,
+  options: CallOptions & { recursive?: boolean } = {},
+): Promise<void> {
+  const request = pathFields(path).flag(tag.recursive, options.recursive);
+  await channel.call("remove", request, `Removing "${path}"`, options);
+}
+
+export function list(channel: GuestChannel, path: string, options: CallOptions = {}): Promise<GuestFileInfo[]> {
+  const { signal } = options;
+  const entries: GuestFileInfo[] = [];
+  return new Promise<GuestFileInfo[]>((resolve, reject) => {
+    signal?.throwIfAborted();
+    const settle = (action: () => void) => {
+      signal?.removeEventListener("abort", abort);
+      action();
+    };
+    const breakOff = (reason: unknown) => {
+      stream.reset();
+      settle(() => reject(reason));
+    };
+    const abort = () => breakOff(signal?.reason);
+    const stream: GuestStream = channel.open("list", pathFields(path), {
+      data: (output, bytes) => {
+        for (const entry of new Fields(bytes).all(tag.entry)) entries.push(decodeEntry(path, new Fields(entry)));
+        if (entries.length > maxEntries) {
+          breakOff(new SandboxesError("TooLarge", `Listing "${path}": it has more than ${maxEntries} entries`));
+        } else {
+          stream.consumed(output, bytes.length);
+        }
+      },
+      ended: (fields) => {
+        const failure = failureOf(fields, `Listing "${path}"`);
+        settle(() => (failure ? reject(failure) : resolve(entries.sort((a, b) => (a.name < b.name ? -1 : 1)))));
+      },
+      lost: (error) => settle(() => reject(error)),
+    });
+    signal?.addEventListener("abort", abort);
+  });
+}
+
+export function readFile(
+  channel: GuestChannel,
+  path: string,
+  options: { offset?: number; length?: number } = {},
+): Promise<Readable> {
+  const request = pathFields(path);
+  if (options.offset !== undefined) request.number(tag.offset, options.offset);
+  if (options.length !== undefined) request.number(tag.length, options.length);
+  return new Promise<Readable>((resolve, reject) => {
+    let stream!: GuestStream;
+    const content = new OutputReadable(() => stream, 0);
+    const fail = (error: SandboxesError) => {
+      reject(error);
+      content.destroy(error);
+    };
+    stream = channel.open("readFile", request, {
+      opened: () => resolve(content),
+      data: (_output, bytes) => content.accept(bytes),
+      ended: (fields) => {
+        const failure = failureOf(fields, `Reading "${path}"`);
+        if (failure) fail(failure);
+        else content.complete();
+      },
+      lost: fail,
+    });
+    // A reader that stops early ends the call; after its end this does nothing.
+    content.once("close", () => stream.reset());
+  });
+}
+
+export async function writeFile(
+  channel: GuestChannel,
+  path: string,
+  source: AsyncIterable<Uint8Array>,
+  options: WriteFileOptions = {},
+): Promise<number> {
+  const request = pathFields(path).flag(tag.createDirs, options.createDirs);
+  if (options.mode !== undefined) request.number(tag.mode, options.mode);
+  let stream!: GuestStream;
+  let open!: () => void;
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  const written = new Promise<number>((resolve, reject) => {
+    stream = channel.open("writeFile", request, {
+      opened: open,
+      ended: (fields) => {
+        const failure = failureOf(fields, `Writing "${path}"`);
+        if (failure) reject(failure);
+        else resolve(fields.requiredNumber(tag.size));
+      },
+      lost: reject,
+    });
+  });
+  const iterator = source[Symbol.asyncIterator]();
+  try {
+    await Promise.race([opened, written]);
+    for (;;) {
+      // The guest may fail (no space) while the source is still silent.
+      const next = await Promise.race([iterator.next(), written]);
+      if (typeof next === "number") return next;
+      if (next.done) break;
+      await new Promise<void>((done) => stream.send(next.value, done));
+    }
+    stream.sendEof();
+    return await written;
+  } catch (error) {
+    stream.reset();
+    written.catch(() => {}); // it was told above, or is of no interest after a reset
+    iterator.return?.().catch(() => {}); // the source's own trouble with ending early is not ours
+    throw error;
+  }
+}
+
+function pathFields(path: string): FieldWriter {
+  if (!path.startsWith("/") || path.includes("\0")) {
+    throw new SandboxesError("Invalid", `Using the path "${path.replaceAll("\0", "\\0")}": it is not absolute`, {
+      field: "path",
+    });
+  }
+  return new FieldWriter().bytes(tag.path, path);
+}
+
+function decodeEntry(folder: string, fields: Fields): GuestFileInfo {
+  const name = fields.get(tag.name)?.toString() ?? "";
+  if (name === "" || name.includes("/")) {
+    throw new SandboxesError("GuestFailed", "Reading from the guest: a directory entry has no proper name");
+  }
+  return decodeInfo(posix.join(folder, name), fields, name);
+}
+
+function decodeInfo(path: string, fields: Fields, name = posix.basename(path)): GuestFileInfo {
+  const target = fields.get(tag.target)?.toString();
+  return {
+    name,
+    path: posix.normalize(path),
+    sizeBytes: fields.requiredNumber(tag.size),
+    mode: fields.requiredNumber(tag.mode) & 0o7777,
+    type: fileTypes[fields.requiredNumber(tag.fileType) as keyof typeof fileTypes] ?? "other",
+    ...(target === undefined ? {} : { symlinkTarget: target }),
+    uid: fields.requiredNumber(tag.uid),
+    gid: fields.requiredNumber(tag.gid),
+    modifiedMs: fields.requiredNumber(tag.modifiedMs),
+  };
+}

@@ -1,0 +1,2 @@
+export { connectGuestAgent } from "./connectGuestAgent";
+export type { HandshakeOptions } from "./handshake";
