@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { isAbsolute } from "node:path";
+import { ensureEmbeddedHost } from "./embeddedHost";
 import { SandboxesError } from "./errors";
 
 /** Where sandboxes live and who asks. Plain data: it may be copied and compared, but `token` must not be logged. */
@@ -105,8 +106,6 @@ function readGroup(given: string | undefined): GroupRef {
 }
 
 async function embeddedEndpoint(options: ConnectionOptions, environment: NodeJS.ProcessEnv): Promise<string> {
-  // Loaded only here: whoever names an endpoint needs none of it.
-  const { ensureEmbeddedHost } = await import("./embeddedHost.js");
   const dataDir = options.dataDir ?? nonEmpty(environment.SANDBOXES_DATA_DIR);
   return (await ensureEmbeddedHost({ dataDir, signal: options.signal })).endpoint;
 }

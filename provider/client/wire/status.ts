@@ -9,6 +9,11 @@ const statusShape = {
   isolation: z.enum(["hardware", "emulated", "none"]).nullish(),
   /** How many of each kind there are: `groups`, `sandboxes`, `running`, `diskImages`, `templates`. */
   counts: z.record(z.string(), z.number()).nullish(),
+  /** Of the daemon. */
+  processId: z.number().nullish(),
+  startedAt: z.string().nullish(),
+  /** `budgetMiB` for all sandboxes, `reservedMiB` of it taken. */
+  memory: z.record(z.string(), z.number()).nullish(),
   /** Work that waits: `waiting`, `running`. */
   queue: z.record(z.string(), z.number()).nullish(),
 };
