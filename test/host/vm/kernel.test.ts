@@ -76,7 +76,9 @@ describe("modules", () => {
   });
 
   it("that are missing are named", async () => {
-    await expect(collectModules(folder)).rejects.toThrow(/no module "/);
+    const empty = join(folder, "empty");
+    mkdirSync(empty);
+    await expect(collectModules(empty)).rejects.toThrow(/no module "/);
   });
 });
 

@@ -8,6 +8,7 @@ import { nativeBinary } from "../native";
 import { identify, type ProcessIdentity } from "../processes";
 import { runTool } from "../runTool";
 import { connectUnix } from "../unixSocket";
+import { makeControlGroup } from "./controlGroup";
 
 /** How far the host is kept out of reach of what runs in an in-process "VM". */
 export type Containment = "namespaces" | "none";
@@ -15,7 +16,7 @@ export type Containment = "namespaces" | "none";
 const startLimitMs = 10_000;
 
 // In a mount namespace of its own the host's files are seen through a layer that takes all writes and goes with the
-// last process; /run/vm is the VM's directory.
+// last process; /run/vm is the VM's directory. Arguments: where cgroup2 is mounted, and the VM's group in it.
 const enter = `set -e
 mkdir -p scratch
 mount -t tmpfs -o mode=755 scratch scratch
@@ -26,6 +27,7 @@ mount -t proc proc scratch/root/proc
 for folder in /tmp /run; do mount -t tmpfs -o mode=1777 scratch scratch/root$folder; done
 mkdir scratch/root/run/vm
 mount --bind . scratch/root/run/vm
+if [ -n "$2" ]; then mount --bind "$2" "scratch/root$1"; fi
 exec chroot scratch/root /run/vm/agent --socket /run/vm/agent.sock`;
 
 function namespaceFlags(): string[] {
@@ -51,7 +53,7 @@ export async function startAgentProcess(
   const log = await open(join(directory, "agent.log"), "a", 0o600);
   const [program, args] =
     containment === "namespaces"
-      ? (["unshare", [...namespaceFlags(), "sh", "-c", enter]] as const)
+      ? (["unshare", [...namespaceFlags(), "sh", "-c", enter, "enter", ...(await groupArguments(directory))]] as const)
       : (["./agent", ["--socket", "agent.sock"]] as const);
   try {
     const stdio = ["ignore", log.fd, log.fd] as const;
@@ -67,6 +69,11 @@ export async function startAgentProcess(
   } finally {
     await log.close();
   }
+}
+
+async function groupArguments(directory: string): Promise<string[]> {
+  const place = await makeControlGroup(directory);
+  return place ? [place.mount, place.group] : ["", ""];
 }
 
 /** The agent listens soon after its start. */

@@ -7,9 +7,10 @@ import { connectGuestAgent } from "../channel";
 import type { CloneOptions, Template, TemplateSpec, VmDriver } from "../driver";
 import { isAlive } from "../processes";
 import { createSharedWork } from "../sharedWork";
-import { readRecord, removeVmDirectory, vmDirectory, writeRecord } from "../vmDirectory";
+import { readRecord, vmDirectory, writeRecord } from "../vmDirectory";
 import { agentProcesses, connectAgentProcess, findContainment, startAgentProcess } from "./container";
-import { agentPrograms, helloTimeoutMs, MemoryVm } from "./memoryVm";
+import { helloTimeoutMs, MemoryVm } from "./memoryVm";
+import { removeMemoryVm } from "./removeMemoryVm";
 
 const templateSchema = z.object({
   key: z.string(),
@@ -75,7 +76,7 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
       return vm;
     } catch (error) {
       vms.delete(vmId);
-      await removeVmDirectory(directory, agentPrograms);
+      await removeMemoryVm(directory);
       throw error;
     }
   };
@@ -119,7 +120,7 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
     listVms: () => readdir(vmsDirectory),
     async destroy(vmId) {
       const directory = vmDirectory(vmsDirectory, vmId);
-      await (vms.get(vmId)?.destroy() ?? removeVmDirectory(directory, agentPrograms));
+      await (vms.get(vmId)?.destroy() ?? removeMemoryVm(directory));
     },
     async close() {
       await builds.close();

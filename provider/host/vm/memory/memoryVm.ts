@@ -4,11 +4,9 @@ import type { Vm, VmExit } from "../driver";
 import type { GuestAgent } from "../guestAgent";
 import { isAlive, killAndWait, type ProcessIdentity } from "../processes";
 import { unconnectedAgent } from "../unconnectedAgent";
-import { removeVmDirectory } from "../vmDirectory";
 import { agentProcesses, connectAgentProcess } from "./container";
+import { removeMemoryVm } from "./removeMemoryVm";
 
-/** What the outermost process may be called. */
-export const agentPrograms = ["unshare", "agent"];
 /** A process answers at once; this is for a machine under heavy load. */
 export const helloTimeoutMs = 20_000;
 const watchMs = 100;
@@ -83,7 +81,7 @@ export class MemoryVm implements Vm {
     await this.#signalTree("SIGKILL");
     await killAndWait(this.#identity);
     this.#agent?.close();
-    await removeVmDirectory(this.#directory, agentPrograms);
+    await removeMemoryVm(this.#directory);
     this.#onDestroyed();
   }
 
