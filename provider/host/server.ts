@@ -4,13 +4,14 @@ import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, isIPv6 } from "node:net";
 import { join } from "node:path";
-import Fastify, { type FastifyInstance } from "fastify";
+import Fastify, { type FastifyInstance, LogController } from "fastify";
 import { SandboxesError } from "../client/errors";
 import type { ImageStore } from "./images/imageStore";
 import { ReplayMemory } from "./routes/replay";
 import { parseQuery } from "./routes/request";
 import { registerRoutes } from "./routes/routes";
 import { listenUnix, parseListen } from "./serverListen";
+import { logRequests } from "./serverLog";
 import { type ServerTls, selfSignedTls } from "./serverTls";
 import { Admission, type AdmissionOptions } from "./services/admission";
 import { DiskImageService } from "./services/diskImages";
@@ -75,11 +76,12 @@ export function createHostServer(options: HostServerOptions): HostServer {
       const tls = "port" in listen ? await readTls(options, listen.host) : undefined;
       const app = createApp(options, tls);
       const services = createServices(options, app);
+      logRequests(app);
       registerRoutes(app, {
         ...services,
         replay: new ReplayMemory(),
         region: options.region,
-        isolation: options.driver.capabilities.isolation,
+        driver: options.driver,
         token: options.token,
         unixEndpoint: "path" in listen ? `unix:${listen.path}` : undefined,
         shutDown,
@@ -141,13 +143,10 @@ function createApp({ log }: HostServerOptions, tls: ServerTls | undefined): Fast
   return Fastify({
     serverFactory: (handler) =>
       tls ? createTlsServer({ ...tls, minVersion: "TLSv1.2" }, handler) : createServer(handler),
-    logger: log && {
-      stream: log,
-      // No query, header or body: they hold paths, labels, tokens and secrets.
-      serializers: { req: ({ method, url }) => ({ method, path: url.split("?")[0] }) },
-    },
+    logger: log && { stream: log },
     genReqId: () => randomUUID(),
     requestIdHeader: false,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "requestId" }),
     routerOptions: {
       caseSensitive: false,
       ignoreTrailingSlash: true,
@@ -173,7 +172,7 @@ function createServices(options: HostServerOptions, app: FastifyInstance) {
     await sandboxes.empty(groupKey);
     diskImages.empty(groupKey);
   };
-  const groups = new GroupService({ store: groupStore, capabilities: driver.capabilities, empty });
+  const groups = new GroupService({ store: groupStore, driver, empty });
   const exec = new ExecService({ sandboxes, log });
   const files = new FileService({ sandboxes });
   const status = new StatusService({

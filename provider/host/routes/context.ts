@@ -1,10 +1,10 @@
-import type { Isolation } from "../../client/wire/groups";
 import type { DiskImageService } from "../services/diskImages";
 import type { ExecService } from "../services/exec";
 import type { FileService } from "../services/files";
 import type { GroupService } from "../services/groups";
 import type { SandboxService } from "../services/sandboxes";
 import type { StatusService } from "../services/status";
+import type { VmDriver } from "../vm/driver";
 import type { ReplayMemory } from "./replay";
 
 /** What routes may use. */
@@ -17,7 +17,8 @@ export interface RouteContext {
   status: StatusService;
   replay: ReplayMemory;
   region: string;
-  isolation: Isolation;
+  /** For its capabilities, which may sink while it runs: a guest that does not boot under KVM is emulated. */
+  driver: Pick<VmDriver, "capabilities">;
   /** Bearer token that each request must carry; undefined on a unix socket, where the file's mode decides. */
   token: string | undefined;
   /** Address of the unix socket that is served; undefined for TCP. Its callers are users of this machine. */

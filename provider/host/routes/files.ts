@@ -4,7 +4,7 @@ import { z } from "zod";
 import { fileMode, mkdirContent } from "../../client/wire/files";
 import type { GuestFileInfo } from "../vm/guestAgent";
 import type { RouteContext } from "./context";
-import { dataPlaneGroup, groupAndIdOf, query } from "./request";
+import { callerGone, dataPlaneGroup, groupAndIdOf, query } from "./request";
 
 const collection = `${dataPlaneGroup}/sandboxes/:id/files`;
 const flag = z
@@ -42,9 +42,9 @@ export function fileRoutes(app: FastifyInstance, context: RouteContext): void {
     return reply.code(200).send({ success: true });
   });
 
-  app.delete(collection, async (request) => {
+  app.delete(collection, async (request, reply) => {
     const { path, recursive } = removeQuery.parse(request.query);
-    await files.remove(...groupAndIdOf(context, request), path, { recursive });
+    await files.remove(...groupAndIdOf(context, request), path, { recursive }, callerGone(reply));
     return { success: true };
   });
 

@@ -51,7 +51,7 @@ function groupView(context: RouteContext, request: FastifyRequest, record: Group
       ...record.properties,
       provisioningState: "Succeeded",
       managementEndpoint: endpointOf(context, request),
-      isolation: context.isolation,
+      isolation: context.driver.capabilities.isolation,
     },
     systemData: { createdAt: record.createdAt },
   };

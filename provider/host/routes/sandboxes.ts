@@ -5,7 +5,7 @@ import { createSandboxContent, updateSandboxContent } from "../../client/wire/sa
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { RouteContext } from "./context";
 import { replayed } from "./replay";
-import { dataPlaneGroup, endpointOf, groupAndIdOf, groupOf, labelSelector, page } from "./request";
+import { dataPlaneGroup, endpointOf, groupAndIdOf, groupOf, labelSelector, page, scopeOf } from "./request";
 
 const collection = `${dataPlaneGroup}/sandboxes`;
 const egressPolicy = z.looseObject({ egressPolicy: z.record(z.string(), z.unknown()).nullish() });
@@ -17,7 +17,7 @@ export function sandboxRoutes(app: FastifyInstance, context: RouteContext): void
 
   const create = (status: number) =>
     replayed(context.replay, async (request) => {
-      const group = groupOf(context, request);
+      const group = context.groups.get(scopeOf(request));
       const body = createSandboxContent.parse(request.body);
       if (!body.sourcesRef && !body.presetSandboxType) {
         throw new SandboxesError("Invalid", "'sourcesRef' is required when not using a preset sandbox type", {

@@ -91,20 +91,16 @@ export class ExecService {
     if (signal.aborted) throw callerGone(id);
     this.started += 1;
     const program = record.program ?? bareProgram;
-    const process = await vm.agent.exec({
+    return vm.agent.exec({
       argv: input.argv,
       env: { ...program.env, ...input.environment },
       cwd: input.workingDirectory || program.workingDirectory,
       user: input.user || program.user,
       stdin: input.stdin,
       timeoutMs: Math.min(input.timeoutMs ?? limits.maxTimeoutMs, limits.maxTimeoutMs),
+      signal,
       tty: input.tty,
     });
-    const kill = () => process.kill("SIGKILL");
-    if (signal.aborted) kill();
-    signal.addEventListener("abort", kill, { once: true });
-    process.exit.catch(() => undefined).finally(() => signal.removeEventListener("abort", kill));
-    return process;
   }
 }
 

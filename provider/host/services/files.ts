@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import type { GuestAgent, GuestFileInfo, WriteFileOptions } from "../vm/guestAgent";
+import { answeredByGuest } from "./guestLimit";
 import type { SandboxService } from "./sandboxes";
 
 /** Longest path that Linux takes. */
@@ -20,11 +21,15 @@ export class FileService {
   }
 
   stat(groupKey: string, id: string, path: string, otherPath?: string): Promise<GuestFileInfo> {
-    return this.#reading(groupKey, id, path, otherPath, (agent, each) => agent.stat(each));
+    return this.#reading(groupKey, id, path, otherPath, (agent, each) =>
+      answeredByGuest(id, (signal) => agent.stat(each, { signal })),
+    );
   }
 
   list(groupKey: string, id: string, path: string, otherPath?: string): Promise<GuestFileInfo[]> {
-    return this.#reading(groupKey, id, path, otherPath, (agent, each) => agent.list(each));
+    return this.#reading(groupKey, id, path, otherPath, (agent, each) =>
+      answeredByGuest(id, (signal) => agent.list(each, { signal })),
+    );
   }
 
   /** Replaces a file; answers the bytes written. */
@@ -41,12 +46,19 @@ export class FileService {
 
   async mkdir(groupKey: string, id: string, path: string, options: { mode?: number }): Promise<void> {
     const agent = await this.#agent(groupKey, id);
-    await agent.mkdir(checked(path), options);
+    await answeredByGuest(id, (signal) => agent.mkdir(checked(path), { ...options, signal }));
   }
 
-  async remove(groupKey: string, id: string, path: string, options: { recursive?: boolean }): Promise<void> {
+  /** A large tree takes its time: bounded by the caller, not by a limit of ours. */
+  async remove(
+    groupKey: string,
+    id: string,
+    path: string,
+    options: { recursive?: boolean },
+    signal: AbortSignal,
+  ): Promise<void> {
     const agent = await this.#agent(groupKey, id);
-    await agent.remove(checked(path), options);
+    await agent.remove(checked(path), { ...options, signal });
   }
 
   async #reading<Result>(

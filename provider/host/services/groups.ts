@@ -1,13 +1,13 @@
 import { SandboxesError } from "../../client/errors";
 import type { GroupPatch, GroupPut } from "../../client/wire/groups";
 import { type GroupRecord, type GroupScope, type GroupStore, groupKey } from "../store/groupStore";
-import type { VmCapabilities } from "../vm/driver";
+import type { VmDriver } from "../vm/driver";
 import { checkIsolation } from "./isolation";
 import { timestamp } from "./timestamp";
 
 export interface GroupServiceParts {
   store: GroupStore;
-  capabilities: VmCapabilities;
+  driver: Pick<VmDriver, "capabilities">;
   /** Deletes all that lives in a group. */
   empty: (groupKey: string) => Promise<void>;
 }
@@ -22,11 +22,11 @@ export class GroupService {
 
   /** Creates, or replaces what may change; the location may not (`Conflict`). */
   put(scope: GroupScope, body: GroupPut): { record: GroupRecord; created: boolean } {
-    const { store, capabilities } = this.#parts;
+    const { store, driver } = this.#parts;
     const key = groupKey(scope);
     const old = store.get(key);
     const properties = writable(body.properties);
-    checkIsolation(properties, capabilities);
+    checkIsolation(properties, driver.capabilities);
     if (old && normalLocation(old.location) !== normalLocation(body.location)) {
       throw new SandboxesError(
         "Conflict",
@@ -67,7 +67,7 @@ export class GroupService {
   patch(scope: GroupScope, body: GroupPatch): GroupRecord {
     const old = this.get(scope);
     const properties = { ...old.properties, ...writable(body.properties) };
-    checkIsolation(properties, this.#parts.capabilities);
+    checkIsolation(properties, this.#parts.driver.capabilities);
     const record: GroupRecord = {
       ...old,
       tags: body.tags ?? old.tags,

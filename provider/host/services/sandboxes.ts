@@ -2,12 +2,14 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SandboxesError } from "../../client/errors";
 import { type Labels, matchesLabels } from "../../client/wire/labels";
+import type { GroupRecord } from "../store/groupStore";
 import type { SandboxRecord, SandboxStore } from "../store/sandboxStore";
 import type { Vm } from "../vm/driver";
 import type { HostLog } from "./hostLog";
+import { checkIsolation } from "./isolation";
 import { machineSize, type NewSandbox, newSandbox } from "./newSandbox";
 import { Serial } from "./serial";
-import { identityOf, type StartParts, startSandbox } from "./startSandbox";
+import { refreshGuest, type StartParts, startSandbox } from "./startSandbox";
 import { timestamp } from "./timestamp";
 
 /** A first start builds the template; clients give up on a silent answer after 300 s, so `Creating` comes before. */
@@ -24,6 +26,9 @@ export class SandboxService {
   readonly #vms = new Map<string, Vm>();
   readonly #starting = new Map<string, AbortController>();
   readonly #serial = new Serial();
+  /** Sandboxes whose own program ended with the connection of a former process. */
+  readonly #programLost = new Set<string>();
+  #closing = false;
 
   constructor(parts: SandboxServiceParts) {
     this.#parts = parts;
@@ -33,13 +38,15 @@ export class SandboxService {
    * Makes a sandbox and answers when it runs, or `Creating` when that takes minutes. A failure before the answer
    * leaves nothing; one after it leaves a `Failed` record for whoever polls.
    */
-  async create(groupKey: string, body: NewSandbox): Promise<SandboxRecord> {
+  async create(group: GroupRecord, body: NewSandbox): Promise<SandboxRecord> {
     const { store, admission, diskImages, driver } = this.#parts;
-    const record = newSandbox(groupKey, body, driver.capabilities);
-    diskImages.checkSource(groupKey, body.sourcesRef);
+    if (this.#closing) throw hostStops();
+    checkIsolation(group.properties, driver.capabilities);
+    const record = newSandbox(group.key, body, driver.capabilities);
+    diskImages.checkSource(group.key, body.sourcesRef);
     admission.reserve(record.id, machineSize(record).memoryMiB);
     store.put(record);
-    const started = this.#start(record);
+    const started = this.#start(record, group.properties);
     const giveUp = new AbortController();
     const answer = await Promise.race([
       started.catch((error: unknown) => ({ error })),
@@ -119,8 +126,7 @@ export class SandboxService {
       if (record.state !== "Stopped" || !vm) {
         throw new SandboxesError("InvalidState", `Sandbox '${id}' cannot be resumed: it is ${record.state}`);
       }
-      await vm.resume();
-      await vm.agent.refresh(identityOf(record.id));
+      await this.#wake(record, vm);
       return this.#save(record, { state: "Running" });
     });
   }
@@ -140,11 +146,9 @@ export class SandboxService {
     }
     this.#parts.admission.reserveRunning(record.id, machineSize(record).memoryMiB);
     this.#watch(record.id, vm);
-    if (record.state === "Running") {
-      if (!vm.paused) return;
-      await vm.resume();
-      await vm.agent.refresh(identityOf(record.id));
-    } else {
+    this.#programLost.add(record.id);
+    if (record.state === "Running") await this.#wake(record, vm);
+    else {
       await vm.pause();
       this.#save(record, { state: "Stopped" });
     }
@@ -157,7 +161,7 @@ export class SandboxService {
 
   /** Ends every machine; their records say why. For a host that stops and leaves nothing behind. */
   async endAll(): Promise<void> {
-    for (const start of this.#starting.values()) start.abort(new SandboxesError("HostUnavailable", "The host stops"));
+    this.#giveUpStarts();
     const ending = this.#parts.store.all().map((record) =>
       this.#serial.run(record.id, async () => {
         await this.#end(record.id);
@@ -169,19 +173,27 @@ export class SandboxService {
 
   /** Lets go of machines without ending them. */
   close(): void {
-    for (const start of this.#starting.values()) start.abort(new SandboxesError("HostUnavailable", "The host stops"));
+    this.#giveUpStarts();
     this.#vms.clear();
   }
 
-  async #start(record: SandboxRecord): Promise<SandboxRecord> {
+  #giveUpStarts(): void {
+    this.#closing = true;
+    for (const start of this.#starting.values()) start.abort(hostStops());
+  }
+
+  async #start(record: SandboxRecord, properties: Record<string, unknown>): Promise<SandboxRecord> {
     const abort = new AbortController();
     this.#starting.set(record.id, abort);
     return this.#serial
       .run(record.id, async () => {
         const started = await startSandbox(this.#parts, record, abort.signal);
         abort.signal.throwIfAborted();
+        // Again: a guest that does not boot under KVM has been emulated meanwhile.
+        const { capabilities } = this.#parts.driver;
+        checkIsolation(properties, capabilities);
         this.#watch(record.id, started.vm);
-        const running = this.#save(started.record, { state: "Running" });
+        const running = this.#save(started.record, { state: "Running", isolation: capabilities.isolation });
         this.#startProgram(running, started.vm);
         return running;
       })
@@ -190,6 +202,15 @@ export class SandboxService {
         throw abort.signal.aborted ? abort.signal.reason : error;
       })
       .finally(() => this.#starting.delete(record.id));
+  }
+
+  async #wake(record: SandboxRecord, vm: Vm): Promise<void> {
+    if (vm.paused) {
+      await vm.resume();
+      await refreshGuest(record.id, vm);
+    }
+    // A guest ends what it ran for a host that went away.
+    if (this.#programLost.delete(record.id)) this.#startProgram(record, vm);
   }
 
   /** A sandbox stays when its program ends or cannot start, as on Azure; what it prints is dropped. */
@@ -230,6 +251,7 @@ export class SandboxService {
 
   async #end(id: string): Promise<void> {
     this.#vms.delete(id);
+    this.#programLost.delete(id);
     await this.#parts.driver.destroy(id);
     this.#parts.admission.release(id);
   }
@@ -248,6 +270,10 @@ export class SandboxService {
     store.put(next);
     return next;
   }
+}
+
+function hostStops(): SandboxesError {
+  return new SandboxesError("HostUnavailable", "The host stops");
 }
 
 function failed(reason: string): Partial<SandboxRecord> {

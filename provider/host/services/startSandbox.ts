@@ -4,6 +4,7 @@ import type { Vm, VmDriver } from "../vm/driver";
 import type { GuestIdentity } from "../vm/guestAgent";
 import type { Admission } from "./admission";
 import type { DiskImageService } from "./diskImages";
+import { answeredByGuest } from "./guestLimit";
 import { machineSize } from "./newSandbox";
 import { programOf } from "./program";
 import { warmUpOf } from "./warmUp";
@@ -34,13 +35,17 @@ export async function startSandbox(
     signal.throwIfAborted();
     return parts.driver.clone(template, { vmId: record.id, signal });
   });
-  await vm.agent.refresh(identityOf(record.id));
+  await refreshGuest(record.id, vm);
   const program = programOf(image.config, diskImage, record, record.environment);
   return { vm, record: { ...record, program, imageDigest: image.digest } };
 }
 
-/** A fresh identity for a guest that was copied or slept; its names follow from the sandbox's id. */
-export function identityOf(sandboxId: string): GuestIdentity {
+/** Makes a guest that was copied or slept an individual of this moment; its names follow from the sandbox's id. */
+export async function refreshGuest(sandboxId: string, { agent }: Vm): Promise<void> {
+  await answeredByGuest(sandboxId, (signal) => agent.refresh(identityOf(sandboxId), { signal }));
+}
+
+function identityOf(sandboxId: string): GuestIdentity {
   return {
     hostname: sandboxId.slice(0, 8),
     machineId: sandboxId.replaceAll("-", ""),

@@ -22,6 +22,7 @@ export class FolderAgent implements GuestAgent {
   readonly #vm: FolderVm;
   readonly #pids = new Set<number>();
   requests: ExecRequest[] = [];
+  readonly closed = new Promise<SandboxesError>(() => {});
 
   constructor(vm: FolderVm) {
     this.#vm = vm;
@@ -50,6 +51,7 @@ export class FolderAgent implements GuestAgent {
     const pid = child.pid as number;
     this.#pids.add(pid);
     const kill = (signal: string) => killGroup(pid, signal);
+    request.signal?.addEventListener("abort", () => kill("SIGKILL"), { once: true });
     let timedOut = false;
     const expire = () => {
       timedOut = true;
@@ -108,6 +110,10 @@ export class FolderAgent implements GuestAgent {
     await rmdir(this.#path(path)).catch(() => {
       throw new SandboxesError("FileConflict", `"${path}" is not empty`);
     });
+  }
+
+  connectPort(): Promise<never> {
+    return Promise.reject(new SandboxesError("Unsupported", "no ports in a test"));
   }
 
   close(): void {

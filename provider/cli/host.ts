@@ -1,0 +1,36 @@
+import { type Command, type CommandIo, usageError } from "./command";
+import { hostStart, hostStatus, hostStop } from "./hostEmbedded";
+import { hostLogs } from "./hostLogs";
+import { hostServe } from "./hostServe";
+
+/** A part of `sandboxes host`. */
+export interface HostCommand {
+  usage: string;
+  run(argv: string[], io: CommandIo): Promise<number>;
+}
+
+const parts: Record<string, HostCommand> = {
+  serve: hostServe,
+  start: hostStart,
+  stop: hostStop,
+  status: hostStatus,
+  logs: hostLogs,
+};
+
+/** `sandboxes host`: the daemon, and the embedded one of a data directory. */
+export const hostCommand: Command = {
+  name: "host",
+  summary: "serve sandboxes; start, stop and look at the embedded host",
+  usage: Object.values(parts)
+    .map(({ usage }) => usage)
+    .join("\n\n"),
+
+  async run([name = "", ...argv], io) {
+    const part = parts[name];
+    if (!part) {
+      const known = Object.keys(parts).join("|");
+      throw usageError(name ? `There is no "host ${name}"` : "What of the host?", `sandboxes host ${known}`);
+    }
+    return part.run(argv, io);
+  },
+};
