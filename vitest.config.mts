@@ -13,7 +13,7 @@ export default defineConfig({
           name: "fast",
           include: ["test/**/*.test.ts"],
           exclude: heavy,
-          globalSetup: ["tools/testing/testRun.ts"],
+          globalSetup: ["tools/testing/testRun.mts"],
           testTimeout: 30_000,
           hookTimeout: 60_000,
           sequence: { groupOrder: 0 },
@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: "machine",
           include: heavy,
-          globalSetup: ["tools/testing/requireBuild.ts", "tools/testing/testRun.ts"],
+          globalSetup: ["tools/testing/requireBuild.mts", "tools/testing/testRun.mts"],
           testTimeout: 300_000,
           hookTimeout: 600_000,
           fileParallelism: false,

@@ -16,8 +16,8 @@ step() {
 
 step types node_modules/.bin/tsc --noEmit
 step lint node_modules/.bin/biome check --error-on-warnings .
-step "generated files" typescript tools/generate.ts --check
-step links typescript tools/checkLinks.ts
+step "generated files" typescript tools/generate.mts --check
+step links typescript tools/checkLinks.mts
 if cargo fmt --version >/dev/null 2>&1; then
   step rustfmt cargo fmt --all --check
 else

@@ -3,4 +3,4 @@
 . "$(dirname "$0")/prelude.sh"
 
 bash tools/setup.sh node npmPackages
-typescript tools/generate.ts
+typescript tools/generate.mts

@@ -21,4 +21,4 @@ say "vitest"
 node_modules/.bin/vitest run --reporter=default --reporter=json --outputFile.json="$reports/vitest.json" "$@" ||
   broken+=(vitest)
 
-typescript tools/testing/testTotals.ts --vitest "$reports/vitest.json" --cargo "$reports/cargo.txt" "${broken[@]}"
+typescript tools/testing/testTotals.mts --vitest "$reports/vitest.json" --cargo "$reports/cargo.txt" "${broken[@]}"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Versions that the set-up scripts hold to: `minimum` is what is accepted from the system, `pinned` what is fetched.
 
-# Node: `node:sqlite`, type stripping of .ts files and `using` without flags. The pinned one is in tools/node.
+# Node: `node:sqlite` and type stripping of .ts files without flags. The pinned one is in tools/node.
 # shellcheck disable=SC2034
 nodeMinimum=22.19.0
 

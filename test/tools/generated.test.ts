@@ -1,8 +1,16 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { errorsPage } from "../../tools/generate/errorsPage.ts";
+import { errorsPage } from "../../tools/generate/errorsPage.mts";
+import { withQuotedFiles } from "../../tools/generate/quotedFiles.mts";
+
+const pageOf = (path: string): string => readFileSync(join(__dirname, "../..", path), "utf8");
 
 test("the page of errors is the catalogue (make generate)", () => {
-  expect(readFileSync(join(__dirname, "../../docs/errors.md"), "utf8")).toBe(errorsPage());
+  expect(pageOf("docs/errors.md")).toBe(errorsPage());
+});
+
+test("README shows the examples as they are (make generate)", () => {
+  expect(pageOf("README.md")).toBe(withQuotedFiles("README.md"));
+  expect(pageOf("README.md")).toContain('from "pulumi-sandboxes/runtime"');
 });

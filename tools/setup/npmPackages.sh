@@ -5,7 +5,7 @@
 # npm writes this file last.
 installed=node_modules/.package-lock.json
 [ -e "$installed" ] && [ ! package-lock.json -nt "$installed" ] && exit 0
-if [ -e "$installed" ] && typescript tools/setup/sameLock.ts package-lock.json "$installed"; then
+if [ -e "$installed" ] && typescript tools/setup/sameLock.mts package-lock.json "$installed"; then
   touch "$installed"
   exit 0
 fi

@@ -2,7 +2,7 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type FoundProcess, processesOfRun } from "./processesOfRun.ts";
+import { type FoundProcess, processesOfRun } from "./processesOfRun.mts";
 
 /** How long programs that were told to stop may take until they count as left over. */
 const graceMs = 15_000;

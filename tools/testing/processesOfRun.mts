@@ -13,7 +13,7 @@ export interface FoundProcess {
 export function processesOfRun(folder: string): FoundProcess[] {
   const found: FoundProcess[] = [];
   // Pulumi's programs need a folder below the repository's node_modules.
-  const folders = [`${folder}/`, join(__dirname, "../../test/.work/")];
+  const folders = [`${folder}/`, join(import.meta.dirname, "../../test/.work/")];
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) {

@@ -1,4 +1,4 @@
-// Says by exit code 0 that what npm has installed is what the lock file asks for: `sameLock.ts LOCK INSTALLED`.
+// Says by exit code 0 that what npm has installed is what the lock file asks for: `sameLock.mts LOCK INSTALLED`.
 import { readFileSync } from "node:fs";
 
 interface Lock {
@@ -9,7 +9,7 @@ const [wanted, installed] = process.argv
   .slice(2)
   .map((path) => (JSON.parse(readFileSync(path, "utf8")) as Lock).packages);
 if (!wanted || !installed) {
-  throw new Error("usage: sameLock.ts LOCK INSTALLED");
+  throw new Error("usage: sameLock.mts LOCK INSTALLED");
 }
 // Optional packages of other systems are in the lock and never installed.
 const differs = Object.entries(wanted).some(

@@ -1,5 +1,5 @@
 // Sums what the test runners counted into the closing line of `make test`, and exits with 1 unless all passed.
-// testTotals.ts --vitest REPORT.json --cargo OUTPUT.txt [BROKEN RUNNER…]
+// testTotals.mts --vitest REPORT.json --cargo OUTPUT.txt [BROKEN RUNNER…]
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 

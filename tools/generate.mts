@@ -1,9 +1,11 @@
 // Writes every generated file; with --check only compares, and exits with 1 when one is stale.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { errorsPage } from "./generate/errorsPage.ts";
+import { errorsPage } from "./generate/errorsPage.mts";
+import { withQuotedFiles } from "./generate/quotedFiles.mts";
 
 const generated: Record<string, () => string> = {
+  "README.md": () => withQuotedFiles("README.md"),
   "docs/errors.md": errorsPage,
 };
 
