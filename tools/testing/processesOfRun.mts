@@ -1,5 +1,4 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
 
 export interface FoundProcess {
   pid: number;
@@ -12,8 +11,6 @@ export interface FoundProcess {
  */
 export function processesOfRun(folder: string): FoundProcess[] {
   const found: FoundProcess[] = [];
-  // Pulumi's programs need a folder below the repository's node_modules.
-  const folders = [`${folder}/`, join(import.meta.dirname, "../../test/.work/")];
   for (const name of readdirSync("/proc")) {
     const pid = Number(name);
     if (!Number.isInteger(pid) || pid === process.pid) {
@@ -22,9 +19,7 @@ export function processesOfRun(folder: string): FoundProcess[] {
     try {
       const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       const environment = readFileSync(`/proc/${pid}/environ`, "utf8");
-      const ours =
-        folders.some((path) => command.includes(path)) ||
-        environment.split("\0").includes(`SANDBOXES_TEST_RUN=${folder}`);
+      const ours = command.includes(`${folder}/`) || environment.split("\0").includes(`SANDBOXES_TEST_RUN=${folder}`);
       // An empty command is a zombie or a kernel thread. Workers are the runner's own children, tests' processes never.
       if (ours && command !== "" && parentOf(pid) !== process.pid) {
         found.push({ pid, command: command.length > 200 ? `${command.slice(0, 200)}…` : command });
