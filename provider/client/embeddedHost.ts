@@ -173,7 +173,7 @@ async function startFailure(place: Place, daemon: Daemon, what: string): Promise
 
 async function readFrom(path: string, offset: number): Promise<string> {
   await using file = await open(path);
-  return text(file.createReadStream({ start: offset, autoClose: false }));
+  return await text(file.createReadStream({ start: offset, autoClose: false }));
 }
 
 async function isServed(place: Place, signal: AbortSignal | undefined): Promise<boolean> {
@@ -195,7 +195,7 @@ async function call(place: Place, method: string, path: string, body?: object, s
   return new Promise((resolveCall, reject) => {
     const createConnection = () => connectUnix(place.socket);
     const headers = { "content-type": "application/json" };
-    const call = request({ method, path, headers, createConnection, agent: false, signal: either }, (reply) => {
+    const call = request({ method, path, headers, createConnection, signal: either }, (reply) => {
       text(reply).then((content) => {
         if (reply.statusCode !== undefined && reply.statusCode < 300) resolveCall(JSON.parse(content));
         else
