@@ -100,7 +100,7 @@ export function describeDriver(name: string, target: ContractTarget): void {
       await Promise.all([vm.destroy(), driver.destroy(id)]);
       await driver.destroy(id);
       expect((await vm.exited).reason).toBe("destroyed");
-      expect(existsSync(`/proc/${vm.pid}/stat`)).toBe(false);
+      await expect.poll(() => existsSync(`/proc/${vm.pid}/stat`)).toBe(false);
       expect(await driver.listVms()).not.toContain(id);
       expect(existsSync(join(dataDirectory, "vms", id))).toBe(false);
       await expect(vm.agent.ping()).rejects.toMatchObject({ code: "GuestFailed" });
