@@ -13,5 +13,6 @@ export const commands: CommandEntry[] = [
   { name: "cp", load: async () => (await import("./cp.js")).cpCommand },
   { name: "ls", load: async () => (await import("./ls.js")).lsCommand },
   { name: "image", load: async () => (await import("./image.js")).imageCommand },
+  { name: "doctor", load: async () => (await import("./doctor.js")).doctorCommand },
   { name: "host", load: async () => (await import("./host.js")).hostCommand },
 ];
