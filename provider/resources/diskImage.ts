@@ -67,7 +67,8 @@ export const diskImage = defineResource({
       isUsable: (view) => view.status.state !== "Failed",
       create: () =>
         diskImages.create({
-          image: { base: image, entrypoint, cmd, ...(warmUp && { warmUp }) },
+          image: { base: image, entrypoint, cmd },
+          ...(warmUp && { warmUp }),
           labels: { ...labels, ...ownLabels(key, fingerprint) },
           registryCredentials: credentials && { username: credentials.username, token: credentials.password },
         }),
