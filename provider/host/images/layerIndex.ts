@@ -50,6 +50,8 @@ export async function indexLayer(
 function addEntry(index: LayerIndex, entry: TarEntry, ordinal: number, budget: ImportBudget, whiteouts: boolean): void {
   const components = entryComponents(entry.path, budget.limits);
   const name = components.at(-1) ?? "";
+  // Bookkeeping of aufs, which no engine unpacks.
+  if (whiteouts && components.some((part) => part.startsWith(".wh..wh.")) && name !== opaqueMarker) return;
   if (whiteouts && name.startsWith(whiteoutPrefix)) {
     addWhiteout(index, components, name);
     return;
@@ -82,8 +84,6 @@ function addWhiteout(index: LayerIndex, components: string[], name: string): voi
     index.opaques.push(parent.join("/"));
     return;
   }
-  // Bookkeeping of aufs, which no engine unpacks.
-  if (name.startsWith(".wh..wh.")) return;
   const hidden = name.slice(whiteoutPrefix.length);
   if (hidden === "" || hidden === "." || hidden === "..") {
     throw new SandboxesError("ImageInvalid", `the whiteout ${printable(components.join("/"))} names no file`);

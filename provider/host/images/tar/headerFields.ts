@@ -30,7 +30,7 @@ export function requireChecksum(header: Buffer): void {
     unsigned += byte;
     signed += byte > 127 ? byte - 256 : byte;
   }
-  const stored = headerNumber(header, 148, 8);
+  const stored = Number.parseInt(headerText(header, 148, 8).trim(), 8);
   if (stored !== unsigned && stored !== signed) {
     throw new SandboxesError("ImageInvalid", "the stream is no tar: a header's checksum is wrong");
   }
