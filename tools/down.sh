@@ -11,7 +11,7 @@ bash tools/setup.sh node languageHost
 . tools/stack.sh
 if stackExists; then
   say "pulumi destroy"
-  pulumi destroy --yes --skip-preview --non-interactive
+  pulumi destroy --yes --skip-preview --non-interactive --suppress-progress
   pulumi stack rm "$stack" --yes --non-interactive
 fi
 node dist/cli/main.js host stop

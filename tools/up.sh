@@ -8,7 +8,7 @@ bash tools/setup.sh pulumi languageHost
 . tools/stack.sh
 selectStack
 say "pulumi up"
-pulumi up --yes --skip-preview --non-interactive
+pulumi up --yes --skip-preview --non-interactive --suppress-progress
 say "code in the deployed sandbox"
 typescript examples/quickstart/run.ts
 say "done. Again: make up. Look around: . tools/env.sh && npx sandboxes ls. Remove everything: make down"
