@@ -31,10 +31,16 @@ ${commonUsage}`,
     const sandbox = await findSandbox(await openTarget(values, io), remote.id, io);
     const result = source ? await download(sandbox, source.path, to, io) : await upload(sandbox, from, remote.path, io);
     if (values.json) io.stdout.write(`${JSON.stringify(result)}\n`);
-    else for (const path of result.skipped) io.stderr.write(`left out, neither file nor directory: ${path}\n`);
+    else io.stderr.write(leftOut(result));
     return 0;
   },
 };
+
+function leftOut({ skipped }: TransferResult): string {
+  if (skipped.length === 0) return "";
+  const more = skipped.length > 3 ? ` and ${skipped.length - 3} more (--json names all)` : "";
+  return `left out, being neither files nor directories: ${skipped.slice(0, 3).join(", ")}${more}\n`;
+}
 
 /** `3e355780:/path`; a local path that looks so can be written `./3e355780:/path`. */
 function readRemote(text: string): { id: string; path: string } | undefined {

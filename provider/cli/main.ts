@@ -62,8 +62,8 @@ function describe(error: unknown, asJson: boolean): string {
 async function runFromTerminal(): Promise<void> {
   const end = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => end.abort());
-  // A reader that left (`| head`) is no failure of ours; what else there is to write has no reader either.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
+  // A reader that left (`| head`) is no failure of ours; the command ends early and cleans up after itself.
+  process.stdout.on("error", () => end.abort());
   const { stdin, stdout, stderr, env } = process;
   const code = await main(process.argv.slice(2), { stdin, stdout, stderr, environment: env, signal: end.signal });
   await Promise.all([flushed(stdout), flushed(stderr)]);

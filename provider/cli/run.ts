@@ -12,6 +12,9 @@ const options = {
   disk: { type: "string" },
 } as const;
 
+/** Silence that makes people wonder. */
+const slowMs = 2_000;
+
 /** `sandboxes run`: a sandbox for one program. */
 export const runCommand: Command = {
   name: "run",
@@ -47,8 +50,9 @@ async function runInNew(
   io: CommandIo,
 ): Promise<number> {
   const onProgress = (message: string) => io.stderr.write(`${message}\n`);
+  const slow = setTimeout(onProgress, slowMs, `making a sandbox from "${image}"; the first of an image takes longer`);
   // Not given up half-way at Ctrl-C: what the host has begun would stay behind.
-  const sandbox = await group.createSandbox({ image, resources, onProgress });
+  const sandbox = await group.createSandbox({ image, resources, onProgress }).finally(() => clearTimeout(slow));
   try {
     io.signal.throwIfAborted();
     return await runProgram(sandbox, request, io);

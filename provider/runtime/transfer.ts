@@ -26,7 +26,9 @@ export async function upload(
   const result: TransferResult = { files: 0, bytes: 0, skipped: [] };
   const copy = async (from: string, to: string, isRoot: boolean): Promise<void> => {
     options.signal?.throwIfAborted();
-    const info = await (isRoot ? stat(from) : lstat(from)).catch((cause) => Promise.reject(unreadable(from, cause)));
+    const info = await (isRoot ? stat(from) : lstat(from)).catch((cause) =>
+      Promise.reject(inaccessible("read", from, cause)),
+    );
     const mode = info.mode & 0o7777;
     if (info.isDirectory()) {
       await files.mkdir(to, options);
@@ -58,14 +60,21 @@ export async function download(
   const copy = async (info: Pick<FileInfo, "type" | "mode">, from: string, to: string): Promise<void> => {
     options.signal?.throwIfAborted();
     if (info.type === "directory") {
-      await mkdir(to, { recursive: true });
+      await mkdir(to, { recursive: true }).catch((cause) => Promise.reject(inaccessible("write", to, cause)));
       for (const entry of await guest.list(from, options)) {
         const name = checkedName(entry.name, from);
         await copy(entry, posix.join(from, name), join(to, name));
       }
     } else if (info.type === "file") {
+      const source = await guest.open(from);
       const target = createWriteStream(to, { mode: info.mode & 0o777 });
-      await pipeline(await guest.open(from), target, { signal: options.signal });
+      let refused: NodeJS.ErrnoException | undefined;
+      target.once("error", (error) => {
+        refused = error;
+      });
+      await pipeline(source, target, { signal: options.signal }).catch((error) =>
+        Promise.reject(refused === error ? inaccessible("write", to, error) : error),
+      );
       result.files += 1;
       result.bytes += target.bytesWritten;
     } else result.skipped.push(from);
@@ -84,7 +93,8 @@ function checkedName(name: string, directory: string): string {
   );
 }
 
-function unreadable(path: string, cause: unknown): SandboxesError {
-  const { code = "unreadable" } = cause as NodeJS.ErrnoException;
-  return new SandboxesError("Invalid", `Cannot read the local path "${path}": ${code}`, { cause });
+function inaccessible(verb: "read" | "write", path: string, cause: NodeJS.ErrnoException): SandboxesError {
+  return new SandboxesError("Invalid", `Cannot ${verb} the local path "${path}": ${cause.code ?? cause.message}`, {
+    cause,
+  });
 }

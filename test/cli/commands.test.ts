@@ -147,6 +147,11 @@ describe("sandboxes cp", () => {
   it("names a path that is not there", async () => {
     const copy = run(cpCommand, [`${sandbox.id}:/none`, "/tmp/never"]);
     await expect(copy).rejects.toMatchObject({ code: "FileNotFound", message: expect.stringContaining("/none") });
+    await sandbox.files.write("/tmp/c.txt", "c");
+    await expect(run(cpCommand, [`${sandbox.id}:/tmp/c.txt`, "/nonexistent/c"])).rejects.toMatchObject({
+      code: "Invalid",
+      message: 'Cannot write the local path "/nonexistent/c": ENOENT',
+    });
   });
 });
 
