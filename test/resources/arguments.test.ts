@@ -1,0 +1,16 @@
+import { describe, expectTypeOf, it } from "vitest";
+import type { z } from "zod";
+import type { DiskImageArgs, SandboxArgs, SandboxGroupArgs } from "../../provider/index";
+import type { diskImageInputs } from "../../provider/resources/diskImage";
+import type { sandboxInputs } from "../../provider/resources/sandbox";
+import type { sandboxGroupInputs } from "../../provider/resources/sandboxGroup";
+
+type Visible<Schema extends z.ZodType> = Exclude<keyof z.input<Schema>, `__${string}`>;
+
+describe("the arguments of the classes", () => {
+  it("are the inputs of the definitions", () => {
+    expectTypeOf<keyof SandboxGroupArgs>().toEqualTypeOf<Visible<typeof sandboxGroupInputs>>();
+    expectTypeOf<keyof DiskImageArgs>().toEqualTypeOf<Visible<typeof diskImageInputs>>();
+    expectTypeOf<keyof SandboxArgs>().toEqualTypeOf<Visible<typeof sandboxInputs>>();
+  });
+});
