@@ -1,5 +1,6 @@
 import { mkdir, open, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { SandboxesError } from "../../../client/errors";
 import type { ConnectAgent } from "../connectAgent";
 import type { TemplateSpec } from "../driver";
@@ -9,7 +10,7 @@ import type { Accelerator } from "./accelerator";
 import type { Environment } from "./environment";
 import { qemuArguments } from "./machine";
 import { loadState } from "./migration";
-import { deathOf, type QemuProcess, removeVmDirectory, startQemu } from "./qemuProcess";
+import { lastWords, type QemuProcess, removeVmDirectory, startQemu } from "./qemuProcess";
 import type { Spawner } from "./spawner";
 import type { StoredTemplate } from "./templateStore";
 
@@ -21,6 +22,8 @@ export interface LaunchContext {
   connectAgent: ConnectAgent;
   /** For one attempt to boot. */
   bootLimitMs: number;
+  /** Told of each guest that has come up. */
+  onBooted(): void;
 }
 
 export interface Launched {
@@ -30,6 +33,8 @@ export interface Launched {
 
 /** A clone is up within a second; this is for a machine under heavy load. */
 const cloneLimitMs = 30_000;
+/** QEMU closes its sockets one after the other. */
+const deathGraceMs = 500;
 
 /**
  * Boots in `directory` (made here, removed by the caller, emptied on failure). A guest that says nothing within the
@@ -49,7 +54,9 @@ export async function bootGuest(
     if (sharedMemory) await makeSparse(path, spec.memoryMiB * 1024 * 1024);
     const memory = sharedMemory ? ({ kind: "shared", path } as const) : ({ kind: "own" } as const);
     const argv = qemuArguments(context.environment, context.accelerator, spec, memory);
-    return launch(context, { directory, argv }, context.bootLimitMs, signal, async () => {});
+    const launched = await launch(context, { directory, argv }, context.bootLimitMs, signal, async () => {});
+    context.onBooted();
+    return launched;
   };
   try {
     return await attempt();
@@ -90,13 +97,15 @@ async function launch(
   // Whatever is waited for below ends when QEMU does.
   const kill = (): void => void killAndWait(qemu.identity).catch(() => undefined);
   either.addEventListener("abort", kill, { once: true });
+  const death = deathOf(qemu);
+  // Met below, unless the guest is up first.
+  death.catch(() => undefined);
   try {
     // Before the state is loaded: the guest then finds its host connected, as it left it.
     const socket = await qemu.connectAgentSocket(either);
     const running = bringUp(qemu);
     const agent = running.then(() => context.connectAgent(socket, { signal: either, helloTimeoutMs: limitMs }));
-    const death = qemu.qmp.closed.then(async () => Promise.reject(await deathOf(request.directory)));
-    return { qemu, agent: await Promise.race([agent, death]) };
+    return { qemu, agent: await Promise.race([agent.catch((error) => explain(error, death)), death]) };
   } catch (error) {
     await killAndWait(qemu.identity);
     signal?.throwIfAborted();
@@ -105,6 +114,22 @@ async function launch(
   } finally {
     either.removeEventListener("abort", kill);
   }
+}
+
+/** The channel breaks a moment before QEMU is known to have ended, which is then the better reason. */
+async function explain(error: unknown, death: Promise<never>): Promise<never> {
+  await Promise.race([death, delay(deathGraceMs)]);
+  throw error;
+}
+
+/** Rejects once QEMU has ended. */
+async function deathOf({ qmp, directory }: QemuProcess): Promise<never> {
+  let how = "QEMU ended";
+  qmp.onEvent(({ event }) => {
+    if (event === "SHUTDOWN") how = "the guest gave up while it started; is its image a squashfs?";
+  });
+  await qmp.closed;
+  throw new SandboxesError("GuestFailed", [how, await lastWords(directory)].filter(Boolean).join(": "));
 }
 
 async function makeSparse(path: string, size: number): Promise<void> {

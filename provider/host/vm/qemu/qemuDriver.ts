@@ -55,6 +55,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   const vms = new Map<string, QemuVm>();
   const starting = new Map<string, { giveUp: AbortController; ended: Promise<void> }>();
   let accelerator = options.accelerator ?? (await chooseAccelerator());
+  let hasBooted = false;
   let environment: Promise<Environment> | undefined;
 
   await mkdir(vmsDirectory, { recursive: true, mode: 0o700 });
@@ -74,18 +75,28 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       spawner,
       connectAgent,
       bootLimitMs,
+      onBooted: () => {
+        hasBooted = true;
+      },
     };
   };
 
-  /** A kernel that does not come up under KVM, whatever the probe said, is emulated from then on. */
+  /** A kernel that has never come up under KVM, whatever the probe said, is emulated from then on if that works. */
   const orEmulated = async <T>(work: (context: LaunchContext) => Promise<T>): Promise<T> => {
     try {
       return await work(await context());
     } catch (error) {
       const failed = isSandboxesError(error, "GuestFailed") || isSandboxesError(error, "Timeout");
-      if (!failed || accelerator.accelerator !== "kvm") throw error;
+      // Once a guest has booted, a later failure is that guest's own, which may not decide how others are isolated.
+      if (!failed || accelerator.accelerator !== "kvm" || hasBooted) throw error;
+      const hardware = accelerator;
       accelerator = emulation(`the guest does not boot under KVM: ${error.message}`);
-      return work(await context());
+      try {
+        return await work(await context());
+      } catch (second) {
+        if (!hasBooted) accelerator = hardware;
+        throw second;
+      }
     }
   };
 

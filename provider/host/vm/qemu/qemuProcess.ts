@@ -32,7 +32,7 @@ export async function startQemu(
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const { pid, ended } = await spawner.spawn({ ...request, fileSizeLimit: maxLogBytes });
   const identity = await identify(pid);
-  if (!identity) throw await deathOf(directory);
+  if (!identity) throw new SandboxesError("GuestFailed", `QEMU ended at once: ${await lastWords(directory)}`);
   try {
     await writeRecord(directory, { process: identity, ready: false });
     return await connect(directory, identity, ended, signal);
@@ -63,12 +63,6 @@ export async function removeVmDirectory(directory: string): Promise<void> {
 export async function lastWords(directory: string): Promise<string> {
   const log = await readFile(join(directory, "qemu.log"), "utf8").catch(() => "");
   return log.trim().split("\n").slice(-5).join("; ").slice(-600);
-}
-
-/** The error to throw for a QEMU that ended while it was needed. */
-export async function deathOf(directory: string): Promise<SandboxesError> {
-  const words = await lastWords(directory);
-  return new SandboxesError("GuestFailed", `QEMU ended: ${words || "it left no message"}`);
 }
 
 async function connect(
