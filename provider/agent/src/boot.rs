@@ -15,8 +15,20 @@ pub fn start() -> std::result::Result<(), Fault> {
     for folder in ["/proc", "/sys", "/dev", "/lower", "/upper", "/root"] {
         let _ = sys::mkdir(folder.as_bytes(), 0o755); // the initramfs may have it
     }
-    mount("proc", "/proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "")?;
-    mount("sysfs", "/sys", "sysfs", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC, "")?;
+    mount(
+        "proc",
+        "/proc",
+        "proc",
+        libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
+        "",
+    )?;
+    mount(
+        "sysfs",
+        "/sys",
+        "sysfs",
+        libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
+        "",
+    )?;
     mount("devtmpfs", "/dev", "devtmpfs", libc::MS_NOSUID, "mode=755")?;
     sys::fill_standard_streams();
     load_modules()?;
@@ -24,7 +36,10 @@ pub fn start() -> std::result::Result<(), Fault> {
     for folder in ["/proc", "/sys", "/dev"] {
         let target = format!("/root{}", folder);
         let _ = sys::mkdir(target.as_bytes(), 0o755); // images mostly have them
-        step(&format!("move {}", folder), sys::mount(folder.as_bytes(), target.as_bytes(), b"", libc::MS_MOVE, b""))?;
+        step(
+            &format!("move {}", folder),
+            sys::mount(folder.as_bytes(), target.as_bytes(), b"", libc::MS_MOVE, b""),
+        )?;
     }
     step("enter /root", sys::change_directory(b"/root"))?;
     step("move /root", sys::mount(b".", b"/", b"", libc::MS_MOVE, b""))?;
@@ -47,7 +62,13 @@ fn step<T>(what: &str, result: Result<T>) -> std::result::Result<T, Fault> {
 }
 
 fn mount(source: &str, target: &str, kind: &str, flags: u64, options: &str) -> std::result::Result<(), Fault> {
-    let result = sys::mount(source.as_bytes(), target.as_bytes(), kind.as_bytes(), flags as _, options.as_bytes());
+    let result = sys::mount(
+        source.as_bytes(),
+        target.as_bytes(),
+        kind.as_bytes(),
+        flags as _,
+        options.as_bytes(),
+    );
     step(&format!("mount {} on {}", kind, target), result)
 }
 
@@ -84,18 +105,34 @@ fn mount_root() -> std::result::Result<(), Fault> {
             Err(error) => return Err(("mount /dev/vda as squashfs".to_string(), error)),
         }
     }
-    mount("tmpfs", "/upper", "tmpfs", 0, &format!("mode=755,size={}k", layer_kib()))?;
+    mount(
+        "tmpfs",
+        "/upper",
+        "tmpfs",
+        0,
+        &format!("mode=755,size={}k", layer_kib()),
+    )?;
     for folder in ["/upper/data", "/upper/work"] {
         step(folder, sys::mkdir(folder.as_bytes(), 0o755))?;
     }
-    mount("overlay", "/root", "overlay", 0, "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work")
+    mount(
+        "overlay",
+        "/root",
+        "overlay",
+        0,
+        "lowerdir=/lower,upperdir=/upper/data,workdir=/upper/work",
+    )
 }
 
 /// The writable layer's size: `sandboxes.disk_mib` of the kernel command line, but never so much that filling it
 /// would get programs killed for memory; "no space left" is the better answer.
 fn layer_kib() -> u64 {
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = memory.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok()).unwrap_or(256 * 1024);
+    let total = memory
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse::<u64>().ok())
+        .unwrap_or(256 * 1024);
     let cap = total / 4 * 3;
     match parameter("sandboxes.disk_mib").and_then(|mib| mib.parse::<u64>().ok()) {
         Some(mib) => cap.min(mib.saturating_mul(1024)).max(1024),
@@ -105,7 +142,9 @@ fn layer_kib() -> u64 {
 
 fn parameter(name: &str) -> Option<String> {
     let line = fs::read_to_string("/proc/cmdline").ok()?;
-    let value = line.split_whitespace().find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
+    let value = line
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix(name)?.strip_prefix('='))?;
     Some(value.to_string())
 }
 
@@ -113,13 +152,18 @@ fn parameter(name: &str) -> Option<String> {
 fn mount_the_rest() {
     let quiet = libc::MS_NOSUID | libc::MS_NODEV;
     for (kind, target, flags, options) in [
-        ("devpts", "/dev/pts", libc::MS_NOSUID | libc::MS_NOEXEC, "gid=5,mode=620,ptmxmode=666"),
+        (
+            "devpts",
+            "/dev/pts",
+            libc::MS_NOSUID | libc::MS_NOEXEC,
+            "gid=5,mode=620,ptmxmode=666",
+        ),
         ("tmpfs", "/dev/shm", quiet, "mode=1777"),
         ("tmpfs", "/run", quiet, "mode=755"),
         ("cgroup2", "/sys/fs/cgroup", quiet | libc::MS_NOEXEC, ""),
     ] {
         let _ = sys::mkdir(target.as_bytes(), 0o755);
-        let _ = mount(kind, target, kind, flags as u64, options);
+        let _ = mount(kind, target, kind, flags, options);
     }
     if fs::create_dir("/tmp").is_ok() {
         use std::os::unix::fs::PermissionsExt;

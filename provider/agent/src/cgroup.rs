@@ -30,7 +30,12 @@ impl Cgroups {
     /// Groups are made below `base`, which is made, too.
     pub fn below(base: Option<PathBuf>) -> Self {
         let base = base.filter(|path| fs::create_dir(path).is_ok() || path.is_dir());
-        Cgroups { base, empty: Vec::new(), lingering: Vec::new(), made: 0 }
+        Cgroups {
+            base,
+            empty: Vec::new(),
+            lingering: Vec::new(),
+            made: 0,
+        }
     }
 
     pub fn acquire(&mut self) -> Option<Cgroup> {
@@ -41,7 +46,11 @@ impl Cgroups {
         let path = self.base.as_ref()?.join(self.made.to_string());
         fs::create_dir(&path).ok()?;
         let directory = sys::open(bytes(&path), libc::O_RDONLY | libc::O_DIRECTORY).ok()?;
-        Some(Cgroup { directory, path, killed: Cell::new(false) })
+        Some(Cgroup {
+            directory,
+            path,
+            killed: Cell::new(false),
+        })
     }
 
     /// Takes a group back; what still runs in it goes on.
@@ -104,7 +113,11 @@ impl Cgroup {
 /// Where an agent outside of a VM may make groups: below the cgroup2 mount, under a name of its own.
 pub fn base_on_host() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?.split(' ').nth(1)?;
+    let mount = mounts
+        .lines()
+        .find(|line| line.split(' ').nth(2) == Some("cgroup2"))?
+        .split(' ')
+        .nth(1)?;
     Some(Path::new(mount).join(format!("sandboxes-agent-{}", sys::process_id())))
 }
 

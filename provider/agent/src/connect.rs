@@ -9,8 +9,15 @@ use std::os::unix::io::OwnedFd;
 
 enum Connection {
     /// The kernel is still shaking hands; `ready` once it has said how that went.
-    Pending { socket: OwnedFd, ipv6: bool, ready: bool },
-    Open { source: Option<Source>, sink: Sink },
+    Pending {
+        socket: OwnedFd,
+        ipv6: bool,
+        ready: bool,
+    },
+    Open {
+        source: Option<Source>,
+        sink: Sink,
+    },
 }
 
 struct Connect {
@@ -25,20 +32,32 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         _ => return Err(Failure::INVALID),
     };
     let connection = begin(port, false, context)?;
-    Ok(Opened::Stream(Box::new(Connect { port, connection, cancelled: false })))
+    Ok(Opened::Stream(Box::new(Connect {
+        port,
+        connection,
+        cancelled: false,
+    })))
 }
 
 fn begin(port: u16, ipv6: bool, context: &Context) -> Result<Connection, Failure> {
     let socket = sys::connect_loopback(port, ipv6)?;
     context.machine.poll.add(&socket, context.token(0))?;
-    Ok(Connection::Pending { socket, ipv6, ready: false })
+    Ok(Connection::Pending {
+        socket,
+        ipv6,
+        ready: false,
+    })
 }
 
 impl Connect {
     /// Moves from pending to open; a server that listens on `localhost` may have only ::1.
     fn advance(&mut self, context: &mut Context) -> Result<(), Failure> {
         let (socket, ipv6) = match &self.connection {
-            Connection::Pending { socket, ipv6, ready: true } => (socket, *ipv6),
+            Connection::Pending {
+                socket,
+                ipv6,
+                ready: true,
+            } => (socket, *ipv6),
             _ => return Ok(()),
         };
         match sys::socket_error(socket) {
@@ -88,7 +107,9 @@ impl Stream for Connect {
     fn event(&mut self, channel: u8, event: Event) {
         match &mut self.connection {
             Connection::Pending { ready, .. } => *ready |= event.writable,
-            Connection::Open { source: Some(source), .. } if channel == 1 && event.readable => source.ready = true,
+            Connection::Open {
+                source: Some(source), ..
+            } if channel == 1 && event.readable => source.ready = true,
             Connection::Open { .. } => {}
         }
     }

@@ -62,7 +62,11 @@ impl Decoder {
                 return None;
             }
             self.used = start + length;
-            return Some(Frame { stream, kind, payload: &self.buffer[start..start + length] });
+            return Some(Frame {
+                stream,
+                kind,
+                payload: &self.buffer[start..start + length],
+            });
         }
     }
 
@@ -121,7 +125,10 @@ mod tests {
         for step in [1, 2, 7, 100, 5000] {
             let mut decoder = Decoder::default();
             let frames: Vec<_> = bytes.chunks(step).flat_map(|chunk| push(&mut decoder, chunk)).collect();
-            assert_eq!(frames, [(2, 19, b"abc".to_vec()), (4, 24, vec![]), (6, 19, vec![7; 3000])]);
+            assert_eq!(
+                frames,
+                [(2, 19, b"abc".to_vec()), (4, 24, vec![]), (6, 19, vec![7; 3000])]
+            );
         }
     }
 
@@ -133,7 +140,12 @@ mod tests {
             let mut decoder = Decoder::default();
             push(&mut decoder, &old[..cut]);
             let frames: Vec<_> = again.chunks(4096).flat_map(|chunk| push(&mut decoder, chunk)).collect();
-            assert_eq!(frames.last().map(|frame| frame.1), Some(frame::HELLO), "cut after {}", cut);
+            assert_eq!(
+                frames.last().map(|frame| frame.1),
+                Some(frame::HELLO),
+                "cut after {}",
+                cut
+            );
         }
     }
 
@@ -149,12 +161,19 @@ mod tests {
                 state ^= state >> 7;
                 state ^= state << 17;
                 // Small lengths in most rounds, so that frames are found and not only garbage.
-                *byte = if round % 3 == 0 { (state & 0x3) as u8 } else { state as u8 };
+                *byte = if round % 3 == 0 {
+                    (state & 0x3) as u8
+                } else {
+                    state as u8
+                };
             }
             push(&mut decoder, &chunk);
             assert!(decoder.buffer.len() <= MAX_PAYLOAD + HEADER_BYTES + chunk.len());
         }
-        let frames = push(&mut decoder, &[vec![PADDING; MAX_PAYLOAD + HEADER_BYTES], hello()].concat());
+        let frames = push(
+            &mut decoder,
+            &[vec![PADDING; MAX_PAYLOAD + HEADER_BYTES], hello()].concat(),
+        );
         assert_eq!(frames.last().map(|frame| frame.1), Some(frame::HELLO));
     }
 }

@@ -42,7 +42,10 @@ fn set_name(name: &[u8]) -> Result<()> {
     };
     if ours {
         let text = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 ";
-        write_file("/etc/hosts", &[HOSTS_MARK.as_bytes(), text.as_bytes(), name, b"\n"].concat())?;
+        write_file(
+            "/etc/hosts",
+            &[HOSTS_MARK.as_bytes(), text.as_bytes(), name, b"\n"].concat(),
+        )?;
     }
     Ok(())
 }

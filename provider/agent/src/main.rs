@@ -39,7 +39,12 @@ pub extern "C" fn main(_count: i32, _arguments: *const *const std::os::raw::c_ch
             0
         }
         ["--socket", path] => serve(port::listen(path)),
-        ["--fd", number] => serve(number.parse().map_err(|_| sys::Errno(libc::EBADF)).and_then(port::inherit)),
+        ["--fd", number] => serve(
+            number
+                .parse()
+                .map_err(|_| sys::Errno(libc::EBADF))
+                .and_then(port::inherit),
+        ),
         _ if sys::process_id() == 1 => run_machine(),
         _ => {
             eprintln!("usage: agent --socket PATH | --fd NUMBER | --version; without arguments only as process 1");
@@ -53,9 +58,15 @@ fn run_machine() -> i32 {
     let result = boot::start().and_then(|()| {
         let port = port::find_virtio().map_err(|error| ("find the port of the host".to_string(), error))?;
         let groups = Some(PathBuf::from("/sys/fs/cgroup/exec"));
-        Server::new(port, true, groups).and_then(|mut server| server.run()).map_err(|error| ("serve".to_string(), error))
+        Server::new(port, true, groups)
+            .and_then(|mut server| server.run())
+            .map_err(|error| ("serve".to_string(), error))
     });
-    boot::give_up(&result.err().unwrap_or_else(|| ("the server ended".to_string(), sys::Errno(0))))
+    boot::give_up(
+        &result
+            .err()
+            .unwrap_or_else(|| ("the server ended".to_string(), sys::Errno(0))),
+    )
 }
 
 fn serve(port: sys::Result<port::Port>) -> i32 {

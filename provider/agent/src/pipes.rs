@@ -29,7 +29,12 @@ impl Source {
         sys::set_nonblocking(descriptor.as_raw_fd())?;
         context.machine.poll.add(&descriptor, context.token(channel + 1))?;
         let kind = if channel == 0 { frame::DATA } else { frame::DATA_ERROR };
-        Ok(Source { descriptor, kind, channel, ready: true })
+        Ok(Source {
+            descriptor,
+            kind,
+            channel,
+            ready: true,
+        })
     }
 
     /// Sends one frame's worth; at the end of the stream EOF.
@@ -38,7 +43,10 @@ impl Source {
         if !self.ready || *credit == 0 || !context.out.has_room() {
             return Moved::Nothing;
         }
-        match context.out.read_frame(context.id, self.kind, &self.descriptor, *credit as usize) {
+        match context
+            .out
+            .read_frame(context.id, self.kind, &self.descriptor, *credit as usize)
+        {
             Ok(Io::Bytes(count)) => {
                 *credit -= count as u32;
                 Moved::Bytes(count)
@@ -88,7 +96,13 @@ impl Sink {
     pub fn new(descriptor: OwnedFd, at_end: AtEnd, context: &Context) -> sys::Result<Self> {
         sys::set_nonblocking(descriptor.as_raw_fd())?;
         context.machine.poll.add(&descriptor, context.token(0))?;
-        Ok(Sink { descriptor: Some(descriptor), buffer: Vec::new(), ended: false, owed: 0, at_end })
+        Ok(Sink {
+            descriptor: Some(descriptor),
+            buffer: Vec::new(),
+            ended: false,
+            owed: 0,
+            at_end,
+        })
     }
 
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Failure> {

@@ -14,7 +14,10 @@ pub enum Port {
     /// Stays open while hosts come and go; a read of nothing means that none is there.
     Virtio(OwnedFd),
     /// One connection at a time; a new one replaces the old one.
-    Listener { listener: UnixListener, connection: Option<OwnedFd> },
+    Listener {
+        listener: UnixListener,
+        connection: Option<OwnedFd>,
+    },
     /// Ends with its peer.
     Socket(OwnedFd),
 }
@@ -37,7 +40,10 @@ pub fn find_virtio() -> Result<Port> {
 pub fn listen(path: &str) -> Result<Port> {
     let listener = UnixListener::bind(path)?;
     listener.set_nonblocking(true)?;
-    Ok(Port::Listener { listener, connection: None })
+    Ok(Port::Listener {
+        listener,
+        connection: None,
+    })
 }
 
 pub fn inherit(descriptor: i32) -> Result<Port> {

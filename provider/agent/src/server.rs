@@ -41,7 +41,12 @@ impl Server {
             Port::Virtio(descriptor) | Port::Socket(descriptor) => poll.add(descriptor, PORT)?,
             Port::Listener { listener, .. } => poll.add(listener, LISTENER)?,
         }
-        let machine = Machine { poll, cgroups: Cgroups::below(cgroups), is_guest, is_root: sys::is_root() };
+        let machine = Machine {
+            poll,
+            cgroups: Cgroups::below(cgroups),
+            is_guest,
+            is_root: sys::is_root(),
+        };
         Ok(Server {
             port,
             signals,
@@ -107,7 +112,10 @@ impl Server {
         }
         let mut strays = false;
         while let Some((pid, ended)) = sys::reap() {
-            strays |= !self.session.as_mut().map_or(false, |session| session.exited(pid, ended));
+            strays |= !self
+                .session
+                .as_mut()
+                .map_or(false, |session| session.exited(pid, ended));
         }
         if strays {
             self.machine.cgroups.sweep();
@@ -171,7 +179,13 @@ impl Server {
                         self.out.clear();
                         self.session = Some(Session::new(nonce));
                     }
-                    let ack = [&MAGIC[..], &VERSION.to_be_bytes(), &nonce[..], &GUEST_WINDOW.to_be_bytes()].concat();
+                    let ack = [
+                        &MAGIC[..],
+                        &VERSION.to_be_bytes(),
+                        &nonce[..],
+                        &GUEST_WINDOW.to_be_bytes(),
+                    ]
+                    .concat();
                     self.out.frame(0, frame::HELLO_ACK, &ack);
                 }
                 (frame::BYE, Some(session)) => {

@@ -25,7 +25,12 @@ struct Slot {
 
 impl Session {
     pub fn new(nonce: [u8; 16]) -> Self {
-        Session { nonce, streams: BTreeMap::new(), work: VecDeque::new(), parts: BTreeMap::new() }
+        Session {
+            nonce,
+            streams: BTreeMap::new(),
+            work: VecDeque::new(),
+            parts: BTreeMap::new(),
+        }
     }
 
     pub fn has_work(&self) -> bool {
@@ -72,7 +77,10 @@ impl Session {
 
     /// True if the dead child belonged to a stream.
     pub fn exited(&mut self, pid: i32, ended: Ended) -> bool {
-        let owner = self.streams.iter_mut().find_map(|(id, slot)| slot.stream.exited(pid, ended).then_some(*id));
+        let owner = self
+            .streams
+            .iter_mut()
+            .find_map(|(id, slot)| slot.stream.exited(pid, ended).then_some(*id));
         if let Some(id) = owner {
             self.queue(id);
         }
@@ -95,7 +103,12 @@ impl Session {
                 None => continue,
             };
             slot.queued = false;
-            let mut context = Context { id, out, credit: &mut slot.credit, machine };
+            let mut context = Context {
+                id,
+                out,
+                credit: &mut slot.credit,
+                machine,
+            };
             match slot.stream.pump(&mut context) {
                 Progress::Again => self.queue(id),
                 Progress::Wait => {}
@@ -122,9 +135,17 @@ impl Session {
         let mut bytes = self.parts.remove(&id).unwrap_or_default();
         bytes.extend_from_slice(payload);
         let mut credit = [GUEST_WINDOW; 2];
-        let mut context = Context { id, out, credit: &mut credit, machine };
+        let mut context = Context {
+            id,
+            out,
+            credit: &mut credit,
+            machine,
+        };
         let opened = if self.streams.len() >= MAX_STREAMS {
-            Err(Failure { kind: failure::TOO_MANY, errno: 0 })
+            Err(Failure {
+                kind: failure::TOO_MANY,
+                errno: 0,
+            })
         } else if bytes.len() > MAX_REQUEST || id % 2 == 1 || self.streams.contains_key(&id) {
             Err(Failure::INVALID)
         } else {
@@ -134,7 +155,14 @@ impl Session {
             Ok(Opened::Reply(fields)) => context.end(&fields),
             Err(failure) => context.end(&failure.fields()),
             Ok(Opened::Stream(stream)) => {
-                self.streams.insert(id, Slot { stream, credit, queued: false });
+                self.streams.insert(
+                    id,
+                    Slot {
+                        stream,
+                        credit,
+                        queued: false,
+                    },
+                );
                 self.queue(id);
             }
         }
@@ -170,7 +198,12 @@ impl Session {
         }
         let now = sys::monotonic_ns();
         let expired = |slot: &Slot| slot.stream.deadline().map_or(false, |deadline| deadline <= now);
-        let ids: Vec<u32> = self.streams.iter().filter(|(_, slot)| expired(slot)).map(|(id, _)| *id).collect();
+        let ids: Vec<u32> = self
+            .streams
+            .iter()
+            .filter(|(_, slot)| expired(slot))
+            .map(|(id, _)| *id)
+            .collect();
         for id in ids {
             self.queue(id);
         }

@@ -4,7 +4,7 @@ use crate::cgroup::Cgroups;
 use crate::outbox::Outbox;
 use crate::protocol::{frame, kind, tag};
 use crate::sys::{Ended, Epoll, Event};
-use crate::tlv::{Fields, Failure, Request};
+use crate::tlv::{Failure, Fields, Request};
 use crate::{connect, exec, files, identity};
 
 /// What streams share.

@@ -11,16 +11,24 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub const INVALID: Failure = Failure { kind: failure::INVALID, errno: 0 };
+    pub const INVALID: Failure = Failure {
+        kind: failure::INVALID,
+        errno: 0,
+    };
 
     pub fn fields(self) -> Fields {
-        Fields::new().byte(tag::FAILURE, self.kind).u32(tag::ERRNO, self.errno as u32)
+        Fields::new()
+            .byte(tag::FAILURE, self.kind)
+            .u32(tag::ERRNO, self.errno as u32)
     }
 }
 
 impl From<Errno> for Failure {
     fn from(error: Errno) -> Self {
-        Failure { kind: failure::SYSTEM, errno: error.0 }
+        Failure {
+            kind: failure::SYSTEM,
+            errno: error.0,
+        }
     }
 }
 
@@ -130,7 +138,12 @@ mod tests {
 
     #[test]
     fn fields_come_back_as_they_were_written() {
-        let fields = Fields::new().bytes(1, b"a").bytes(2, b"").bytes(1, b"bc").u64(3, 70_000).byte(4, 7);
+        let fields = Fields::new()
+            .bytes(1, b"a")
+            .bytes(2, b"")
+            .bytes(1, b"bc")
+            .u64(3, 70_000)
+            .byte(4, 7);
         let request = Request::parse(fields.as_slice()).unwrap();
         assert_eq!(request.all(1).collect::<Vec<_>>(), [&b"a"[..], b"bc"]);
         assert!(request.has(2) && !request.has(9));

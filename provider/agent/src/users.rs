@@ -18,7 +18,8 @@ fn read(path: &[u8]) -> Vec<u8> {
     let mut text = Vec::new();
     // Not blocking: a pipe of that name would hold up everything.
     if let Ok(descriptor) = sys::open(path, libc::O_RDONLY | libc::O_NONBLOCK) {
-        let _ = File::from(descriptor).take(MAX_FILE_BYTES).read_to_end(&mut text); // unreadable: nobody is known
+        let _ = File::from(descriptor).take(MAX_FILE_BYTES).read_to_end(&mut text);
+        // unreadable: nobody is known
     }
     text
 }
@@ -27,18 +28,31 @@ fn resolve(spec: &[u8], passwd: &[u8], group: &[u8]) -> Result<Credentials, Fail
     let mut parts = spec.splitn(2, |byte| *byte == b':');
     let (user, group_name) = (parts.next().unwrap_or(b""), parts.next());
     let number = parse_number(user);
-    let entry = records(passwd)
-        .find(|fields| fields.len() >= 4 && (fields[0] == user || (number.is_some() && parse_number(fields[2]) == number)));
+    let entry = records(passwd).find(|fields| {
+        fields.len() >= 4 && (fields[0] == user || (number.is_some() && parse_number(fields[2]) == number))
+    });
     let known = entry.and_then(|fields| Some((fields[0], parse_number(fields[2])?, parse_number(fields[3])?)));
     let (name, uid, own_gid) = match (known, number) {
         (Some((name, uid, gid)), _) => (name, uid, gid),
         (None, Some(uid)) => (&b""[..], uid, 0),
         (None, None) if user == b"root" => (user, 0, 0),
-        (None, None) => return Err(Failure { kind: failure::USER_UNKNOWN, errno: 0 }),
+        (None, None) => {
+            return Err(Failure {
+                kind: failure::USER_UNKNOWN,
+                errno: 0,
+            })
+        }
     };
     if let Some(wanted) = group_name {
-        let gid = find_group(wanted, group).ok_or(Failure { kind: failure::GROUP_UNKNOWN, errno: 0 })?;
-        return Ok(Credentials { uid, gid, groups: vec![gid] });
+        let gid = find_group(wanted, group).ok_or(Failure {
+            kind: failure::GROUP_UNKNOWN,
+            errno: 0,
+        })?;
+        return Ok(Credentials {
+            uid,
+            gid,
+            groups: vec![gid],
+        });
     }
     let mut groups = vec![own_gid];
     for fields in records(group).filter(|fields| fields.len() >= 4 && !name.is_empty()) {
@@ -48,33 +62,47 @@ fn resolve(spec: &[u8], passwd: &[u8], group: &[u8]) -> Result<Credentials, Fail
             _ => {}
         }
     }
-    Ok(Credentials { uid, gid: own_gid, groups })
+    Ok(Credentials {
+        uid,
+        gid: own_gid,
+        groups,
+    })
 }
 
 fn find_group(wanted: &[u8], group: &[u8]) -> Option<u32> {
     let named = records(group).find(|fields| fields.len() >= 3 && fields[0] == wanted);
-    named.and_then(|fields| parse_number(fields[2])).or_else(|| parse_number(wanted))
+    named
+        .and_then(|fields| parse_number(fields[2]))
+        .or_else(|| parse_number(wanted))
 }
 
 /// Lines split at colons.
 fn records(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    text.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == b':').collect())
+    text.split(|byte| *byte == b'\n')
+        .map(|line| line.split(|byte| *byte == b':').collect())
 }
 
 fn parse_number(text: &[u8]) -> Option<u32> {
     // u32::MAX means "leave as it is" to the kernel.
-    std::str::from_utf8(text).ok()?.parse().ok().filter(|number| *number != u32::MAX && !text.starts_with(b"+"))
+    std::str::from_utf8(text)
+        .ok()?
+        .parse()
+        .ok()
+        .filter(|number| *number != u32::MAX && !text.starts_with(b"+"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const PASSWD: &[u8] = b"root:x:0:0:root:/root:/bin/sh\n\nbroken\nann:x:1000:100:Ann:/home/ann:/bin/sh\nweb:x:33:33::/:\n";
+    const PASSWD: &[u8] =
+        b"root:x:0:0:root:/root:/bin/sh\n\nbroken\nann:x:1000:100:Ann:/home/ann:/bin/sh\nweb:x:33:33::/:\n";
     const GROUP: &[u8] = b"root:x:0:\nusers:x:100:\nwheel:x:10:root,ann\ndocker:x:999:ann\nbad:x:no:ann\n";
 
     fn found(spec: &str) -> Option<(u32, u32, Vec<u32>)> {
-        resolve(spec.as_bytes(), PASSWD, GROUP).ok().map(|user| (user.uid, user.gid, user.groups))
+        resolve(spec.as_bytes(), PASSWD, GROUP)
+            .ok()
+            .map(|user| (user.uid, user.gid, user.groups))
     }
 
     #[test]
@@ -97,7 +125,11 @@ mod tests {
 
     #[test]
     fn unknown_names_are_told_apart() {
-        let kind = |spec: &str| resolve(spec.as_bytes(), PASSWD, GROUP).err().map(|failure| failure.kind);
+        let kind = |spec: &str| {
+            resolve(spec.as_bytes(), PASSWD, GROUP)
+                .err()
+                .map(|failure| failure.kind)
+        };
         assert_eq!(kind("nobody"), Some(failure::USER_UNKNOWN));
         assert_eq!(kind("4294967295"), Some(failure::USER_UNKNOWN));
         assert_eq!(kind("+5"), Some(failure::USER_UNKNOWN));
@@ -106,12 +138,21 @@ mod tests {
 
     #[test]
     fn an_image_without_the_files_still_has_root() {
-        assert_eq!(resolve(b"root", b"", b""), Ok(Credentials { uid: 0, gid: 0, groups: vec![0] }));
+        assert_eq!(
+            resolve(b"root", b"", b""),
+            Ok(Credentials {
+                uid: 0,
+                gid: 0,
+                groups: vec![0]
+            })
+        );
     }
 
     #[test]
     fn damaged_files_do_not_panic() {
-        let text: Vec<u8> = (0..5000u32).map(|i| b":\n0a,\xff"[(i.wrapping_mul(2_654_435_761) >> 7) as usize % 6]).collect();
+        let text: Vec<u8> = (0..5000u32)
+            .map(|i| b":\n0a,\xff"[(i.wrapping_mul(2_654_435_761) >> 7) as usize % 6])
+            .collect();
         for spec in ["a", "0", "a:0", ":", ""] {
             let _ = resolve(spec.as_bytes(), &text, &text);
         }

@@ -100,8 +100,8 @@ unsafe fn become_program(
     for (index, fd) in inherited.iter().enumerate() {
         parked[index] = libc::fcntl(*fd, libc::F_DUPFD_CLOEXEC, PARKED);
     }
-    for index in 0..inherited.len() {
-        if libc::dup2(parked[index], index as RawFd) < 0 {
+    for (index, fd) in parked.iter().enumerate().take(inherited.len()) {
+        if libc::dup2(*fd, index as RawFd) < 0 {
             return *libc::__errno_location();
         }
     }

@@ -74,6 +74,7 @@ fn number<T: std::str::FromStr>(field: &[u8]) -> Result<T, String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::octal_escapes)] // a NUL before a digit
 mod tests {
     use super::*;
 

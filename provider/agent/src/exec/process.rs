@@ -44,7 +44,12 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
     let group = context.machine.cgroups.acquire();
     let descriptor = group.as_ref().map(Cgroup::descriptor);
     let started = sys::monotonic_ns();
-    let leader = match prepared.start(streams.theirs(), streams.terminal.is_some(), descriptor, context.machine) {
+    let leader = match prepared.start(
+        streams.theirs(),
+        streams.terminal.is_some(),
+        descriptor,
+        context.machine,
+    ) {
         Ok(pid) => pid,
         Err(failure) => {
             if let Some(group) = group {
@@ -140,8 +145,15 @@ fn terminal_size(bytes: &[u8]) -> Result<(u16, u16), Failure> {
 
 impl Exec {
     fn attach(&mut self, streams: Streams, context: &mut Context) -> sys::Result<()> {
-        let at_end = if streams.terminal.is_some() { AtEnd::Terminal } else { AtEnd::Close };
-        self.stdin = streams.stdin.map(|descriptor| Sink::new(descriptor, at_end, context)).transpose()?;
+        let at_end = if streams.terminal.is_some() {
+            AtEnd::Terminal
+        } else {
+            AtEnd::Close
+        };
+        self.stdin = streams
+            .stdin
+            .map(|descriptor| Sink::new(descriptor, at_end, context))
+            .transpose()?;
         for (channel, output) in streams.outputs.into_iter().enumerate() {
             self.outputs[channel] = output.map(|fd| Source::new(fd, channel as u8, context)).transpose()?;
         }
@@ -284,7 +296,12 @@ impl Stream for Exec {
         let at = sys::monotonic_ns();
         let waiting = |output: &Option<Source>| output.as_ref().map_or(0, Source::waiting_bytes);
         let left = [waiting(&self.outputs[0]), waiting(&self.outputs[1])];
-        self.exit = Some(Exit { ended, at, left, last_output: at });
+        self.exit = Some(Exit {
+            ended,
+            at,
+            left,
+            last_output: at,
+        });
         self.deadline = None;
         for output in self.outputs.iter_mut().flatten() {
             output.ready = true; // looks once more, so that silence is certain

@@ -28,12 +28,22 @@ impl Prepared {
         let env = strings(request, tag::VARIABLE)?;
         let name = argv.first().ok_or(Failure::INVALID)?;
         let candidates = candidates(name.as_bytes(), &env)?;
-        let cwd = if request.has(tag::CWD) { request.path(tag::CWD)? } else { b"/" };
+        let cwd = if request.has(tag::CWD) {
+            request.path(tag::CWD)?
+        } else {
+            b"/"
+        };
         let user = match request.get(tag::USER) {
             Some(spec) if !spec.is_empty() => Some(users::find(spec)?).filter(|_| machine.is_root),
             _ => None,
         };
-        Ok(Prepared { argv, env, candidates, cwd: sys::c_string(cwd)?, user })
+        Ok(Prepared {
+            argv,
+            env,
+            candidates,
+            cwd: sys::c_string(cwd)?,
+            user,
+        })
     }
 
     /// Starts it with these standard streams.
@@ -53,25 +63,35 @@ impl Prepared {
             streams,
             terminal,
             cgroup,
-            open_files: machine.is_guest.then(|| OPEN_FILES),
+            open_files: machine.is_guest.then_some(OPEN_FILES),
         };
         sys::spawn(&program).map_err(|(step, error)| classify(step, error))
     }
 }
 
 fn strings(request: &Request, tag: u8) -> Result<Vec<CString>, Failure> {
-    request.all(tag).map(|bytes| CString::new(bytes).map_err(|_| Failure::INVALID)).collect()
+    request
+        .all(tag)
+        .map(|bytes| CString::new(bytes).map_err(|_| Failure::INVALID))
+        .collect()
 }
 
 /// The files that a name may mean, in order of the search path.
 fn candidates(name: &[u8], env: &[CString]) -> Result<Vec<CString>, Failure> {
     if name.is_empty() {
-        return Err(Failure { kind: failure::PROGRAM_NOT_FOUND, errno: libc::ENOENT });
+        return Err(Failure {
+            kind: failure::PROGRAM_NOT_FOUND,
+            errno: libc::ENOENT,
+        });
     }
     if name.contains(&b'/') {
         return Ok(vec![sys::c_string(name)?]);
     }
-    let path = env.iter().rev().find_map(|variable| variable.as_bytes().strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH);
+    let path = env
+        .iter()
+        .rev()
+        .find_map(|variable| variable.as_bytes().strip_prefix(b"PATH="))
+        .unwrap_or(DEFAULT_PATH);
     path.split(|byte| *byte == b':')
         .map(|folder| {
             // An empty entry means the working directory.

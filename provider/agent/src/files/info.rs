@@ -27,7 +27,10 @@ pub fn describe(path: &Path, metadata: &Metadata) -> Fields {
     } else {
         4
     };
-    let modified = metadata.mtime().saturating_mul(1000).saturating_add(metadata.mtime_nsec() / 1_000_000);
+    let modified = metadata
+        .mtime()
+        .saturating_mul(1000)
+        .saturating_add(metadata.mtime_nsec() / 1_000_000);
     let fields = Fields::new()
         .byte(tag::FILE_TYPE, code)
         .u64(tag::SIZE, metadata.len())

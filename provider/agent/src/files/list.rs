@@ -20,7 +20,10 @@ struct List {
 
 pub fn open(request: &Request) -> Result<Opened, Failure> {
     let entries = fs::read_dir(path(request.path(tag::PATH)?))?;
-    Ok(Opened::Stream(Box::new(List { entries, cancelled: false })))
+    Ok(Opened::Stream(Box::new(List {
+        entries,
+        cancelled: false,
+    })))
 }
 
 impl Stream for List {

@@ -18,20 +18,32 @@ struct Read {
 pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure> {
     let path = path(request.path(tag::PATH)?);
     // Not blocking: opening a named pipe would wait for its writer.
-    let mut file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let mut file = OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(Errno(libc::EISDIR).into());
     }
     if !metadata.is_file() {
-        return Err(Failure { kind: failure::NOT_A_FILE, errno: 0 });
+        return Err(Failure {
+            kind: failure::NOT_A_FILE,
+            errno: 0,
+        });
     }
     if let Some(offset) = request.number(tag::OFFSET)? {
         file.seek(SeekFrom::Start(offset))?;
     }
     let left = request.number(tag::LENGTH)?.unwrap_or(u64::MAX);
-    context.out.fields(context.id, frame::OPENED, &Fields::new().u64(tag::SIZE, metadata.len()));
-    Ok(Opened::Stream(Box::new(Read { file, left, cancelled: false })))
+    context
+        .out
+        .fields(context.id, frame::OPENED, &Fields::new().u64(tag::SIZE, metadata.len()));
+    Ok(Opened::Stream(Box::new(Read {
+        file,
+        left,
+        cancelled: false,
+    })))
 }
 
 impl Stream for Read {

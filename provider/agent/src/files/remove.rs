@@ -39,7 +39,11 @@ pub fn open(request: &Request) -> Result<Opened, Failure> {
     };
     let parent = Directory::open(parent.as_os_str().as_bytes())?;
     let root = parent.open_below(&name)?;
-    Ok(Opened::Stream(Box::new(Remove { open: vec![parent, root], names: vec![name], cancelled: false })))
+    Ok(Opened::Stream(Box::new(Remove {
+        open: vec![parent, root],
+        names: vec![name],
+        cancelled: false,
+    })))
 }
 
 impl Remove {

@@ -37,12 +37,21 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
     }
     let old = match fs::symlink_metadata(&target) {
         Ok(old) if old.is_dir() => return Err(Errno(libc::EISDIR).into()),
-        Ok(old) if !old.is_file() => return Err(Failure { kind: failure::NOT_A_FILE, errno: 0 }),
+        Ok(old) if !old.is_file() => {
+            return Err(Failure {
+                kind: failure::NOT_A_FILE,
+                errno: 0,
+            })
+        }
         Ok(old) => Some(old),
         Err(_) => None,
     };
     let temporary = folder.join(format!(".sandbox-{:016x}", u64::from_ne_bytes(sys::random_bytes())));
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&temporary)?;
     let write = Write {
         file,
         temporary: Some(temporary),
@@ -57,7 +66,9 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         let _ = sys::change_owner(&write.file, old.uid(), old.gid()); // only root can, and only root needs to
     }
     // After the owner: changing that clears the set-user-id bits.
-    let mode = mode.or_else(|| old.map(|old| old.mode() & 0o7777)).unwrap_or(NEW_FILE_MODE);
+    let mode = mode
+        .or_else(|| old.map(|old| old.mode() & 0o7777))
+        .unwrap_or(NEW_FILE_MODE);
     write.file.set_permissions(Permissions::from_mode(mode))?;
     context.out.frame(context.id, frame::OPENED, &[]);
     Ok(Opened::Stream(Box::new(write)))
@@ -81,7 +92,10 @@ impl Write {
             return Err(failure);
         }
         if self.cancelled {
-            return Err(Failure { kind: failure::CANCELLED, errno: 0 });
+            return Err(Failure {
+                kind: failure::CANCELLED,
+                errno: 0,
+            });
         }
         if let Some(temporary) = &self.temporary {
             fs::rename(temporary, &self.target)?;

@@ -22,10 +22,18 @@ impl Epoll {
     /// Watches until the descriptor is closed.
     pub fn add(&self, descriptor: &impl AsRawFd, token: u64) -> Result<()> {
         let interest = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
-        let mut event = libc::epoll_event { events: interest as u32, u64: token };
+        let mut event = libc::epoll_event {
+            events: interest as u32,
+            u64: token,
+        };
         // SAFETY: `event` lives through the call.
         check(unsafe {
-            libc::epoll_ctl(self.0.as_raw_fd(), libc::EPOLL_CTL_ADD, descriptor.as_raw_fd(), &mut event)
+            libc::epoll_ctl(
+                self.0.as_raw_fd(),
+                libc::EPOLL_CTL_ADD,
+                descriptor.as_raw_fd(),
+                &mut event,
+            )
         })
         .map(drop)
     }
@@ -35,7 +43,12 @@ impl Epoll {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 32];
         // SAFETY: the array has as many elements as the call is told.
         let count = match check(unsafe {
-            libc::epoll_wait(self.0.as_raw_fd(), events.as_mut_ptr(), events.len() as i32, timeout_ms.unwrap_or(-1))
+            libc::epoll_wait(
+                self.0.as_raw_fd(),
+                events.as_mut_ptr(),
+                events.len() as i32,
+                timeout_ms.unwrap_or(-1),
+            )
         }) {
             Ok(count) => count as usize,
             Err(Errno(libc::EINTR)) => 0,

@@ -6,7 +6,13 @@ pub fn mount(source: &[u8], target: &[u8], kind: &[u8], flags: libc::c_ulong, op
     let (kind, options) = (c_string(kind)?, c_string(options)?);
     // SAFETY: four terminated strings that outlive the call.
     check(unsafe {
-        libc::mount(source.as_ptr(), target.as_ptr(), kind.as_ptr(), flags, options.as_ptr().cast())
+        libc::mount(
+            source.as_ptr(),
+            target.as_ptr(),
+            kind.as_ptr(),
+            flags,
+            options.as_ptr().cast(),
+        )
     })
     .map(drop)
 }

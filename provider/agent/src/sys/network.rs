@@ -21,14 +21,22 @@ pub fn connect_loopback(port: u16, ipv6: bool) -> Result<OwnedFd> {
             address.sin6_port = port.to_be();
             address.sin6_addr.s6_addr[15] = 1;
             let length = size_of::<libc::sockaddr_in6>() as u32;
-            libc::connect(socket.as_raw_fd(), (&address as *const libc::sockaddr_in6).cast(), length)
+            libc::connect(
+                socket.as_raw_fd(),
+                (&address as *const libc::sockaddr_in6).cast(),
+                length,
+            )
         } else {
             let mut address: libc::sockaddr_in = zeroed();
             address.sin_family = family as u16;
             address.sin_port = port.to_be();
             address.sin_addr.s_addr = u32::from_be_bytes([127, 0, 0, 1]).to_be();
             let length = size_of::<libc::sockaddr_in>() as u32;
-            libc::connect(socket.as_raw_fd(), (&address as *const libc::sockaddr_in).cast(), length)
+            libc::connect(
+                socket.as_raw_fd(),
+                (&address as *const libc::sockaddr_in).cast(),
+                length,
+            )
         }
     };
     match check(result) {

@@ -53,7 +53,10 @@ pub fn pending_signals(descriptor: &OwnedFd) -> Vec<i32> {
     let size = std::mem::size_of::<libc::signalfd_siginfo>();
     let mut bytes = Vec::new();
     let _ = super::read_append(descriptor, &mut bytes, size * 8);
-    bytes.chunks_exact(size).map(|info| u32::from_ne_bytes([info[0], info[1], info[2], info[3]]) as i32).collect()
+    bytes
+        .chunks_exact(size)
+        .map(|info| u32::from_ne_bytes([info[0], info[1], info[2], info[3]]) as i32)
+        .collect()
 }
 
 /// Orphans of programs become this process's children, as they are PID 1's in a VM.

@@ -60,7 +60,13 @@ const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 pub fn spawn(program: &Program) -> std::result::Result<i32, (Step, Errno)> {
     let (argv, env) = (pointers(program.argv), pointers(program.env));
     let mut stack: Vec<u128> = vec![0; STACK_BYTES / 16];
-    let mut child = Child { program, argv: argv.as_ptr(), env: env.as_ptr(), join: None, failure: None };
+    let mut child = Child {
+        program,
+        argv: argv.as_ptr(),
+        env: env.as_ptr(),
+        join: None,
+        failure: None,
+    };
     let pid = match born_in_cgroup(&mut child, &mut stack) {
         Some(pid) => pid,
         None => {
@@ -81,7 +87,11 @@ pub fn spawn(program: &Program) -> std::result::Result<i32, (Step, Errno)> {
 }
 
 fn pointers(strings: &[CString]) -> Vec<*const c_char> {
-    strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
+    strings
+        .iter()
+        .map(|string| string.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -133,7 +143,7 @@ fn born_in_cgroup(child: &mut Child, stack: &mut [u128]) -> Option<Result<i32>> 
         );
     }
     // Kernels before 5.7, and seccomp filters of container engines, do not know clone3 or the flag.
-    (pid > 0).then(|| Ok(pid as i32))
+    (pid > 0).then_some(Ok(pid as i32))
 }
 
 #[cfg(not(target_arch = "x86_64"))]
@@ -145,7 +155,12 @@ fn born_plain(child: &mut Child, stack: &mut [u128]) -> Result<i32> {
     let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: the stack grows down from its end; the parent sleeps until the child has left our memory.
     super::check(unsafe {
-        libc::clone(start, stack.as_mut_ptr_range().end.cast(), flags, (child as *mut Child).cast())
+        libc::clone(
+            start,
+            stack.as_mut_ptr_range().end.cast(),
+            flags,
+            (child as *mut Child).cast(),
+        )
     })
 }
 
@@ -180,7 +195,10 @@ unsafe fn prepare(child: &Child) -> (Step, Errno) {
             return (Step::Prepare, super::last());
         }
         if let Some((soft, hard)) = program.open_files {
-            let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+            let limit = libc::rlimit {
+                rlim_cur: soft,
+                rlim_max: hard,
+            };
             libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
         }
         if let Some(user) = program.user {

@@ -21,7 +21,12 @@ pub fn open_terminal(columns: u16, rows: u16) -> Result<(OwnedFd, OwnedFd)> {
 
 /// The kernel sends SIGWINCH to the programs in front.
 pub fn resize_terminal(terminal: &impl AsRawFd, columns: u16, rows: u16) -> Result<()> {
-    let size = libc::winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    let size = libc::winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
     // SAFETY: TIOCSWINSZ reads one winsize.
     check(unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ as _, &size) }).map(drop)
 }

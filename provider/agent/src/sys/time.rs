@@ -9,7 +9,10 @@ pub fn monotonic_ns() -> u64 {
 }
 
 pub fn set_wall_clock(ms: u64) -> Result<()> {
-    let time = libc::timespec { tv_sec: (ms / 1000) as libc::time_t, tv_nsec: ((ms % 1000) * 1_000_000) as _ };
+    let time = libc::timespec {
+        tv_sec: (ms / 1000) as libc::time_t,
+        tv_nsec: ((ms % 1000) * 1_000_000) as _,
+    };
     // SAFETY: `time` outlives the call.
     check(unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &time) }).map(drop)
 }
