@@ -93,7 +93,7 @@ export function createHostServer(options: HostServerOptions): HostServer {
         unlisten = await listenUnix(app, listen.path);
         endpoint = `unix:${listen.path}`;
       } else {
-        await app.listen({ host: listen.host, port: listen.port });
+        await app.listen({ host: listen.host, port: listen.port, listenTextResolver: () => "serving" });
         endpoint = `https://${reachable(listen.host)}:${(app.server.address() as AddressInfo).port}`;
       }
       running = {
@@ -101,7 +101,7 @@ export function createHostServer(options: HostServerOptions): HostServer {
           // Sandboxes first: the socket that a starter waits to see gone is the last sign of life.
           if (stopSandboxes) await services.sandboxes.endAll();
           await app.close();
-          services.sandboxes.close();
+          await services.sandboxes.close();
           await services.diskImages.close();
           await options.driver.close();
           unlisten();

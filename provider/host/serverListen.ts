@@ -30,7 +30,8 @@ export async function listenUnix(app: FastifyInstance, path: string): Promise<()
   const directory = long ? openSync(dirname(path), constants.O_RDONLY | constants.O_DIRECTORY) : undefined;
   const before = process.umask(0o077);
   try {
-    await app.listen({ path: directory === undefined ? path : join(`/proc/self/fd/${directory}`, basename(path)) });
+    const reachable = directory === undefined ? path : join(`/proc/self/fd/${directory}`, basename(path));
+    await app.listen({ path: reachable, listenTextResolver: () => "serving" });
   } finally {
     process.umask(before);
   }

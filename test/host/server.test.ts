@@ -1,12 +1,13 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Agent, request } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createHostServer } from "../../provider/host/server";
 import { openDatabase } from "../../provider/host/store/database";
 import { Machines } from "./fakes/machines";
-import { groupPath, RunningHost } from "./fakes/runningHost";
+import { armPath, groupPath, RunningHost } from "./fakes/runningHost";
 import { hasCode, Shelf } from "./fakes/shelf";
 
 const token = "0123456789abcdef";
@@ -83,6 +84,19 @@ describe("the server", () => {
       expect((await call("/status", right)).status).toBe(200);
       expect((await call("/status")).status).toBe(401);
       expect((await call("/shutdown", right, "POST")).status).toBe(403);
+      const put = (path: string, body: object) =>
+        request(`${endpoint}${path}?api-version=2026-02-01-preview`, {
+          dispatcher: agent,
+          method: "PUT",
+          headers: { ...right, "content-type": "application/json" },
+          body: JSON.stringify(body),
+        });
+      const group = await put(`${armPath}/g1`, { location: "local" });
+      expect(await group.body.json()).toMatchObject({ properties: { managementEndpoint: endpoint } });
+      for (const base of ["rootfs:/x.tar", " rootfs:/x.tar", "oci:/etc", "docker-archive:/x.tar"]) {
+        const image = await put(`${groupPath}/diskimages`, { image: { base } });
+        expect([image.statusCode, await image.body.json()]).toMatchObject([400, { error: { code: "Forbidden" } }]);
+      }
     } finally {
       await agent.close();
       await server.stop();
@@ -90,7 +104,7 @@ describe("the server", () => {
     }
   });
 
-  test("files of the host are not for callers from the network", async () => {
+  test("files of the host are for callers on its own machine only", async () => {
     const local = await (await host.start()).withGroup();
     const image = { image: { base: "rootfs:/x.tar" } };
     expect((await local.call("PUT", `${groupPath}/diskimages`, image)).status).toBe(200);
@@ -136,6 +150,46 @@ describe("the server", () => {
     expect(exec.body.stdout).toBe("hi\n");
     expect((await host.call("POST", `${groupPath}/sandboxes/${stopped}/resume`)).status).toBe(200);
     expect((await host.call("GET", "/status")).body.memory.reservedMiB).toBe(2 * 576);
+  });
+
+  test("a stop while a sandbox is made leaves neither machine nor record", async () => {
+    await (await host.start()).withGroup();
+    let begun = () => {};
+    const beginning = new Promise<void>((resolve) => {
+      begun = resolve;
+    });
+    let goOn = () => {};
+    host.machines.beforeClone = () => {
+      begun();
+      return new Promise((resolve) => {
+        goOn = resolve;
+      });
+    };
+    const creating = host.sandbox();
+    creating.catch(() => undefined); // Its connection is cut.
+    await beginning;
+    const stopping = host.server.stop();
+    await expect(creating).rejects.toThrow();
+    goOn();
+    await stopping;
+    expect(host.machines.vms.size).toBe(0);
+    await host.disconnect();
+    await host.start();
+    expect((await host.call("GET", `${groupPath}/sandboxes`)).body).toEqual([]);
+  });
+
+  test("a sandbox's own program is started again after a restart, for the guest ended it", async () => {
+    await (await host.start()).withGroup();
+    const id = await host.sandbox({ entrypoint: ["sleep", "1000"] });
+    const { agent } = host.machines.vms.get(id)!;
+    while (agent.running === 0) await sleep(5);
+    agent.close();
+    await host.restart();
+    while (agent.running === 0) await sleep(5);
+    expect(agent.requests.map(({ argv }) => argv)).toEqual([
+      ["sleep", "1000"],
+      ["sleep", "1000"],
+    ]);
   });
 
   test("a shutdown over the socket ends every machine, and the records say so", async () => {

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import { type Labels, matchesLabels } from "../../client/wire/labels";
 import type { SandboxSource } from "../../client/wire/sandboxes";
+import { isLocalReference, parseImageReference } from "../images/imageReference";
 import type { CatalogueEntry, ImageStore, StoredImage } from "../images/imageStore";
 import type { DiskImageRecord, DiskImageStore } from "../store/diskImageStore";
 import type { HostLog } from "./hostLog";
@@ -9,8 +10,6 @@ import { timestamp } from "./timestamp";
 
 /** A cached image is ready within this time, and the answer to its creation says so; clients poll for the others. */
 const answerWithinMs = 500;
-
-const localReference = /^(oci|docker-archive|rootfs):/;
 
 export interface NewDiskImage {
   base: string;
@@ -45,7 +44,7 @@ export class DiskImageService {
 
   /** Starts the import; answers `Building`, or what became of it if that is known at once. */
   async create(groupKey: string, body: NewDiskImage): Promise<DiskImageRecord> {
-    if (localReference.test(body.base) && !body.localFiles) {
+    if (isLocalReference(parseImageReference(body.base)) && !body.localFiles) {
       throw new SandboxesError("Forbidden", `Cannot import "${body.base}": files of the host are for its own users`, {
         field: "image.base",
         status: 400,

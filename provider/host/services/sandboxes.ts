@@ -24,7 +24,7 @@ export interface SandboxServiceParts extends StartParts {
 export class SandboxService {
   readonly #parts: SandboxServiceParts;
   readonly #vms = new Map<string, Vm>();
-  readonly #starting = new Map<string, AbortController>();
+  readonly #starting = new Map<string, { abort: AbortController; ended: Promise<unknown> }>();
   readonly #serial = new Serial();
   /** Sandboxes whose own program ended with the connection of a former process. */
   readonly #programLost = new Set<string>();
@@ -91,7 +91,9 @@ export class SandboxService {
   async delete(groupKey: string, id: string): Promise<boolean> {
     const record = this.#parts.store.get(groupKey, id);
     if (!record) return false;
-    this.#starting.get(record.id)?.abort(new SandboxesError("Conflict", `The sandbox "${id}" was deleted meanwhile`));
+    this.#starting
+      .get(record.id)
+      ?.abort.abort(new SandboxesError("Conflict", `The sandbox "${id}" was deleted meanwhile`));
     this.#save(record, { state: "Deleting" });
     return this.#serial.run(record.id, async () => {
       if (!this.#parts.store.get(groupKey, id)) return false;
@@ -171,37 +173,47 @@ export class SandboxService {
     await Promise.all(ending);
   }
 
-  /** Lets go of machines without ending them. */
-  close(): void {
+  /** Lets go of machines without ending them; resolves when nothing is being started any more. */
+  async close(): Promise<void> {
     this.#giveUpStarts();
+    await Promise.all([...this.#starting.values()].map(({ ended }) => ended));
     this.#vms.clear();
   }
 
   #giveUpStarts(): void {
     this.#closing = true;
-    for (const start of this.#starting.values()) start.abort(hostStops());
+    for (const { abort } of this.#starting.values()) abort.abort(hostStops());
   }
 
-  async #start(record: SandboxRecord, properties: Record<string, unknown>): Promise<SandboxRecord> {
+  #start(record: SandboxRecord, properties: Record<string, unknown>): Promise<SandboxRecord> {
     const abort = new AbortController();
-    this.#starting.set(record.id, abort);
-    return this.#serial
-      .run(record.id, async () => {
-        const started = await startSandbox(this.#parts, record, abort.signal);
-        abort.signal.throwIfAborted();
-        // Again: a guest that does not boot under KVM has been emulated meanwhile.
-        const { capabilities } = this.#parts.driver;
-        checkIsolation(properties, capabilities);
-        this.#watch(record.id, started.vm);
-        const running = this.#save(started.record, { state: "Running", isolation: capabilities.isolation });
-        this.#startProgram(running, started.vm);
-        return running;
-      })
-      .catch(async (error: unknown) => {
+    const started = this.#serial.run(record.id, async () => {
+      try {
+        return await this.#bringUp(record, properties, abort.signal);
+      } catch (error) {
         await this.#end(record.id);
         throw abort.signal.aborted ? abort.signal.reason : error;
-      })
-      .finally(() => this.#starting.delete(record.id));
+      }
+    });
+    const ended = started.catch(() => undefined).finally(() => this.#starting.delete(record.id));
+    this.#starting.set(record.id, { abort, ended });
+    return started;
+  }
+
+  async #bringUp(
+    record: SandboxRecord,
+    properties: Record<string, unknown>,
+    signal: AbortSignal,
+  ): Promise<SandboxRecord> {
+    const started = await startSandbox(this.#parts, record, signal);
+    signal.throwIfAborted();
+    // Again: a guest that does not boot under KVM has been emulated meanwhile.
+    const { capabilities } = this.#parts.driver;
+    checkIsolation(properties, capabilities);
+    this.#watch(record.id, started.vm);
+    const running = this.#save(started.record, { state: "Running", isolation: capabilities.isolation });
+    this.#startProgram(running, started.vm);
+    return running;
   }
 
   async #wake(record: SandboxRecord, vm: Vm): Promise<void> {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { SandboxesError } from "../../provider/client/errors";
-import { groupPath, newer, RunningHost } from "./fakes/runningHost";
+import { SandboxesError } from "../../../provider/client/errors";
+import { groupPath, newer, RunningHost } from "../fakes/runningHost";
 
 const collection = `${groupPath}/diskimages`;
 

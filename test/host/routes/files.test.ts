@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { groupPath, newer, RunningHost } from "./fakes/runningHost";
+import { groupPath, newer, RunningHost } from "../fakes/runningHost";
 
 describe("files", () => {
   let host: RunningHost;

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import WebSocket from "ws";
-import { groupPath, older, RunningHost } from "./fakes/runningHost";
+import { groupPath, older, RunningHost } from "../fakes/runningHost";
 
 describe("exec", () => {
   let host: RunningHost;

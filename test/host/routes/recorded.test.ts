@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { groupPath, newer, older, RunningHost } from "./fakes/runningHost";
+import { groupPath, newer, older, RunningHost } from "../fakes/runningHost";
 
 const diskImage = { labels: { probe: "aisloth" }, name: "probe-pause" };
 const sandbox = {
@@ -72,7 +72,7 @@ describe("replies have the shape of Azure's recorded ones", () => {
 
 // biome-ignore lint/suspicious/noExplicitAny: recorded replies are compared by shape.
 function recorded(name: string): any {
-  return JSON.parse(readFileSync(join(__dirname, "../fixtures/azure", `${name}.json`), "utf8"));
+  return JSON.parse(readFileSync(join(__dirname, "../../fixtures/azure", `${name}.json`), "utf8"));
 }
 
 /** Every key that Azure wrote is there with the same type; more is allowed. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { armPath, groupPath, RunningHost } from "./fakes/runningHost";
+import { armPath, groupPath, RunningHost } from "../fakes/runningHost";
 
 describe("sandbox groups", () => {
   let host: RunningHost;
