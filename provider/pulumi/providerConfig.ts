@@ -22,9 +22,9 @@ export function readProviderConfig(get: (key: string) => string | undefined): Pr
   const raw = Object.fromEntries(Object.keys(fields).map((key) => [key, get(`sandboxes:${key}`) || undefined]));
   const parsed = schema.safeParse(raw);
   if (parsed.success) return parsed.data;
-  const key = parsed.error.issues[0]?.path[0];
-  throw new SandboxesError("Invalid", `read the configuration "sandboxes:${String(key)}": it has no value known here`, {
-    field: `sandboxes:${String(key)}`,
+  // Texts are always texts; only the target has few values. Which one was given is not repeated: it may be misplaced.
+  throw new SandboxesError("Invalid", 'The configuration "sandboxes:target" has a value that is not known', {
+    field: "sandboxes:target",
     hint: "run `pulumi config set sandboxes:target microvm`",
   });
 }

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
 import { diskImageTrampoline } from "../trampolines/diskImage";
-import { SandboxGroup } from "./sandboxGroup";
+import { deletingGroup, type SandboxGroup } from "./sandboxGroup";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:DiskImage";
 
@@ -49,7 +49,7 @@ export class DiskImage extends pulumi.dynamic.Resource {
       __key: resourceKey(type, name, opts.parent),
     };
     const outputs = { diskImageId: undefined, digest: undefined, state: undefined, sizeInMB: undefined };
-    const deletedWith = SandboxGroup.isInstance(group) && !opts.id ? group : undefined;
+    const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const props = { ...inputs, ...outputs, reference: undefined };
     super(diskImageTrampoline, name, props, pulumi.mergeOptions({ deletedWith }, opts), "sandboxes", "DiskImage");
   }

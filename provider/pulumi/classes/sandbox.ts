@@ -3,7 +3,7 @@ import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
 import { sandboxTrampoline } from "../trampolines/sandbox";
 import type { DiskImage } from "./diskImage";
-import { SandboxGroup } from "./sandboxGroup";
+import { deletingGroup, type SandboxGroup } from "./sandboxGroup";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:Sandbox";
 
@@ -54,7 +54,7 @@ export class Sandbox extends pulumi.dynamic.Resource {
       __key: resourceKey(type, name, opts.parent),
     };
     const outputs = { sandboxId: undefined, state: undefined, createdAt: undefined, isolation: undefined };
-    const deletedWith = SandboxGroup.isInstance(group) && !opts.id ? group : undefined;
+    const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const props = { ...inputs, ...outputs, resources: undefined };
     super(sandboxTrampoline, name, props, pulumi.mergeOptions({ deletedWith }, opts), "sandboxes", "Sandbox");
   }

@@ -16,6 +16,17 @@ export interface SandboxGroupArgs {
   target?: pulumi.Input<"microvm" | "azure">;
 }
 
+/** Groups that end with their stack, and all in them. */
+const owned = new WeakSet<SandboxGroup>();
+
+/**
+ * For `deletedWith` of what is in a group: the engine then deletes only the group. Undefined for a group that is only
+ * read, is kept, or is known by its id alone: what is in it must be deleted one by one.
+ */
+export function deletingGroup(group: unknown): SandboxGroup | undefined {
+  return group instanceof SandboxGroup && owned.has(group) ? group : undefined;
+}
+
 /** A set of sandboxes and disk images; deleting it deletes all in it. Its id is an ARM id. */
 export class SandboxGroup extends pulumi.dynamic.Resource {
   declare readonly name: pulumi.Output<string>;
@@ -34,6 +45,7 @@ export class SandboxGroup extends pulumi.dynamic.Resource {
     const outputs = { managementEndpoint: undefined, provisioningState: undefined, isolation: undefined };
     const inputs = { name: groupName, location, tags, requireHardwareIsolation, target };
     super(sandboxGroupTrampoline, name, { ...inputs, ...hidden, ...outputs }, opts, "sandboxes", "SandboxGroup");
+    if (opts.id === undefined && !opts.retainOnDelete) owned.add(this);
   }
 
   /** An existing group by its id; it is read, never changed. */
