@@ -156,7 +156,9 @@ export function describeDriver(name: string, target: ContractTarget): void {
       expect(await driver.listVms()).not.toContain(id);
     });
 
-    it("ends the whole tree of a program at its time limit, daemons included", async () => {
+    // Without a VM this takes control groups, which only root can make.
+    const canFindDaemons = target.isMachine || process.getuid?.() === 0;
+    it.runIf(canFindDaemons)("ends the whole tree of a program at its time limit, daemons included", async () => {
       const vm = await driver.clone(template, { vmId: nextId() });
       const script = "(setsid sleep 98765 &) ; setsid sh -c 'sleep 98765 & sleep 98765' & sleep 98765";
       const result = await shell(vm.agent, script, { timeoutMs: 500 });

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
-import { copyFile, mkdir, open, readFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, open, readFile, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { SandboxesError } from "../../../client/errors";
@@ -16,31 +17,37 @@ export type Containment = "namespaces" | "none";
 const startLimitMs = 10_000;
 
 // In a mount namespace of its own the host's files are seen through a layer that takes all writes and goes with the
-// last process; /run/vm is the VM's directory. Arguments: where cgroup2 is mounted, and the VM's group in it.
-const enter = `set -e
+// last process.
+const layer = `set -e
 mkdir -p scratch
 mount -t tmpfs -o mode=755 scratch scratch
 mkdir scratch/data scratch/work scratch/root
 mount -t overlay overlay -o lowerdir=/,upperdir="$PWD"/scratch/data,workdir="$PWD"/scratch/work scratch/root
 for folder in /dev /sys; do mount --rbind $folder scratch/root$folder; done
 mount -t proc proc scratch/root/proc
-for folder in /tmp /run; do mount -t tmpfs -o mode=1777 scratch scratch/root$folder; done
+for folder in /tmp /run; do mount -t tmpfs -o mode=1777 scratch scratch/root$folder; done`;
+
+// In it /run/vm is the VM's directory. Arguments: where cgroup2 is mounted, and the VM's group in it.
+const enter = `${layer}
 mkdir scratch/root/run/vm
 mount --bind . scratch/root/run/vm
 if [ -n "$2" ]; then mount --bind "$2" "scratch/root$1"; fi
 exec chroot scratch/root /run/vm/agent --socket /run/vm/agent.sock`;
 
-function namespaceFlags(): string[] {
-  const user = process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"];
-  return [...user, "--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
-}
+const unshare = ["--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
 
-/** Namespaces where this user may make them. */
+/** Namespaces where this user may make them; that takes root: a layer over the whole tree is refused to others. */
 export async function findContainment(): Promise<Containment> {
-  return runTool("unshare", [...namespaceFlags(), "mount", "-t", "tmpfs", "probe", "/mnt"], { timeoutMs: 5_000 }).then(
-    () => "namespaces" as const,
-    () => "none" as const,
-  );
+  const folder = await mkdtemp(join(tmpdir(), "sandboxes-probe-"));
+  try {
+    await runTool("unshare", [...unshare, "sh", "-c", layer], { cwd: folder, timeoutMs: 5_000 });
+    return "namespaces";
+  } catch {
+    // Whatever the reason, it can be done without.
+    return "none";
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 }
 
 /** Starts the agent as a process of this machine, in `directory`, which exists. It outlives this process. */
@@ -53,7 +60,7 @@ export async function startAgentProcess(
   const log = await open(join(directory, "agent.log"), "a", 0o600);
   const [program, args] =
     containment === "namespaces"
-      ? (["unshare", [...namespaceFlags(), "sh", "-c", enter, "enter", ...(await groupArguments(directory))]] as const)
+      ? (["unshare", [...unshare, "sh", "-c", enter, "enter", ...(await groupArguments(directory))]] as const)
       : (["./agent", ["--socket", "agent.sock"]] as const);
   try {
     const stdio = ["ignore", log.fd, log.fd] as const;

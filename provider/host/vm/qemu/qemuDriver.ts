@@ -181,7 +181,11 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       }
       void store.touch(stored.key);
       const launch = (directory: string, signal: AbortSignal): Promise<Launched> =>
-        cloneGuest(launchContext, directory, stored, signal);
+        cloneGuest(launchContext, directory, stored, signal).catch(async (error) => {
+          // Damaged though it has its size: the next `ensureTemplate` makes another.
+          if (isSandboxesError(error, "GuestFailed")) await store.remove(stored.key);
+          throw error;
+        });
       return start(cloneOptions, launch, stored.spec.warmUp);
     },
 

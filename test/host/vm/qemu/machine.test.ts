@@ -111,6 +111,15 @@ describe("a template", () => {
     await vm.destroy();
   });
 
+  it("whose state QEMU cannot load is removed, so that the next one is built anew", async () => {
+    const other = await driver.ensureTemplate({ ...spec, diskMiB: 66 });
+    const state = join(dataDirectory, "templates", other.key, "state");
+    writeFileSync(state, Buffer.alloc(statSync(state).size, "nonsense"));
+    await expect(driver.clone(other, { vmId: nextId() })).rejects.toMatchObject({ code: "GuestFailed" });
+    expect((await driver.listTemplates()).map((entry) => entry.key)).not.toContain(other.key);
+    expect(await driver.listVms()).toEqual([]);
+  });
+
   it.each(["booting", "warming", "freezing"])("leaves nothing when its build is given up while %s", async (step) => {
     const giveUp = new AbortController();
     const onProgress = (message: string): void => {
