@@ -61,7 +61,7 @@ export function runtimeScenarios(name: string, open: () => Promise<ScenarioTarge
       });
 
       it("starts in the directory asked for", async () => {
-        expect((await sandbox.exec("pwd", { cwd: "/usr" })).stdout).toBe("/usr\n");
+        expect((await sandbox.exec("pwd", { cwd: "/tmp" })).stdout).toBe("/tmp\n");
       });
 
       it.each([
