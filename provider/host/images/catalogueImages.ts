@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { recipeOf } from "./catalogue";
 import { buildDebianImage, recipeKey } from "./debianImage";
-import { debianSources } from "./debianSources";
+import { type DebianSources, debianSources } from "./debianSources";
 import { adoptRootfs, describeRootfs, publishImage, readImage, readImages, rootfsPath } from "./imageFiles";
 import type { StoredImage } from "./imageStore";
 import type { JobContext } from "./sharedJobs";
@@ -11,10 +11,14 @@ import type { JobContext } from "./sharedJobs";
 // A new data directory shall not start with packages whose holes were mended long ago.
 const cacheAgeMs = 30 * 24 * 60 * 60 * 1000;
 
+// Asking apt takes a third of a second; its sources change rarely, and a limit keeps a hanging apt from being waited for.
+const sourcesAgeMs = 60_000;
+const sourcesLimitMs = 60_000;
+
 export interface CatalogueImages {
   import(name: string, tempDir: string, context: JobContext): Promise<StoredImage>;
   /** The digest of the image made by the present recipe; undefined where none has been made yet. */
-  resolve(name: string, signal: AbortSignal): Promise<string | undefined>;
+  resolve(name: string): Promise<string | undefined>;
 }
 
 /**
@@ -24,11 +28,11 @@ export interface CatalogueImages {
 export function createCatalogueImages(imagesDir: string, cacheDir: string | undefined): CatalogueImages {
   const cached = (key: string) => (cacheDir === undefined ? undefined : join(cacheDir, "catalogue", key));
   const made = async (key: string) => (await readImages(imagesDir)).find(({ recipe }) => recipe === key);
+  const sources = rememberedSources();
   return {
     async import(name, tempDir, context) {
       const recipe = recipeOf(name);
-      const sources = await debianSources(context.signal);
-      const key = recipeKey(recipe, sources);
+      const key = recipeKey(recipe, await sources());
       const existing = await made(key);
       if (existing) return existing;
       const cache = cached(key);
@@ -40,7 +44,7 @@ export function createCatalogueImages(imagesDir: string, cacheDir: string | unde
       context.progress(`making ${name} from Debian's packages, which takes some seconds`);
       const directory = join(tempDir, "image");
       await mkdir(directory);
-      const digest = await buildDebianImage(rootfsPath(directory), recipe, sources, context);
+      const digest = await buildDebianImage(rootfsPath(directory), recipe, await sources(), context);
       const record = {
         version: 1 as const,
         digest,
@@ -61,11 +65,24 @@ export function createCatalogueImages(imagesDir: string, cacheDir: string | unde
       }
       return image;
     },
-    async resolve(name, signal) {
-      const key = recipeKey(recipeOf(name), await debianSources(signal));
+    async resolve(name) {
+      const key = recipeKey(recipeOf(name), await sources());
       const cache = cached(key);
       return ((await made(key)) ?? (cache === undefined ? undefined : await freshImage(cache)))?.digest;
     },
+  };
+}
+
+function rememberedSources(): () => Promise<DebianSources> {
+  let known: { at: number; sources: Promise<DebianSources> } | undefined;
+  return () => {
+    if (!known || Date.now() - known.at > sourcesAgeMs) {
+      known = { at: Date.now(), sources: debianSources(AbortSignal.timeout(sourcesLimitMs)) };
+      known.sources.catch(() => {
+        known = undefined;
+      });
+    }
+    return known.sources;
   };
 }
 

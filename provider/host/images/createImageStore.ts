@@ -60,7 +60,7 @@ class LocalImageStore implements ImageStore {
   async resolve(reference: string, options: ImportOptions = {}): Promise<string | undefined> {
     const parsed = parseImageReference(reference);
     const signal = options.signal ?? new AbortController().signal;
-    if (parsed.kind === "catalogue") return this.#catalogue.resolve(parsed.name, signal);
+    if (parsed.kind === "catalogue") return this.#catalogue.resolve(parsed.name);
     return this.#inTempDir((tempDir) =>
       resolveImageSource(parsed, {
         tempDir,

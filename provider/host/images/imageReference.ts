@@ -73,7 +73,7 @@ function registryReference(text: string, reference: string): RegistryReference {
   const host = hasHost ? first.replace(/^index\.docker\.io$/, "docker.io") : "docker.io";
   const path = hasHost ? (name as string).slice(slash + 1) : (name ?? "");
   const repository = host === "docker.io" && !path.includes("/") ? `library/${path}` : path;
-  if (!/^(?:[a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$/.test(host)) {
+  if (!/^(?:[a-zA-Z0-9]+(?:[.-]+[a-zA-Z0-9]+)*|\[[0-9a-fA-F:]+\])(?::[0-9]{1,5})?$/.test(host)) {
     throw invalid(reference, `${JSON.stringify(host)} is no registry host`);
   }
   if (!/^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$/.test(repository)) {

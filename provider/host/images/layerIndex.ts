@@ -1,7 +1,8 @@
+import { existsSync } from "node:fs";
 import { SandboxesError } from "../../client/errors";
 import { entryComponents } from "./entryPath";
 import type { ImportBudget } from "./importBudget";
-import { type LayerFile, layerError, layerStream } from "./layerStream";
+import { type LayerFile, type LayerStreamOptions, layerError, layerStream } from "./layerStream";
 import { printable, type TarEntry } from "./tar/tarEntry";
 import { TarReader } from "./tar/tarReader";
 
@@ -13,6 +14,8 @@ export interface LayerIndex {
   /** Directories of which lower layers show nothing any more. */
   opaques: string[];
   droppedDevices: number;
+  /** Where the contents can be read a second time: the layer itself, or its decompressed copy. */
+  tar: LayerFile;
 }
 
 /** `path` and a hard link's target are normalised: no leading, trailing or double slash, the root is "". */
@@ -29,14 +32,14 @@ const largestId = 0xfffffffe;
 export async function indexLayer(
   layer: LayerFile,
   budget: ImportBudget,
-  options: { whiteouts: boolean; signal?: AbortSignal },
+  options: LayerStreamOptions & { whiteouts: boolean },
 ): Promise<LayerIndex> {
-  const index: LayerIndex = { entries: [], whiteouts: [], opaques: [], droppedDevices: 0 };
-  const reader = new TarReader(layerStream(layer, budget, options.signal), budget.limits);
+  const index: LayerIndex = { entries: [], whiteouts: [], opaques: [], droppedDevices: 0, tar: layer };
+  const reader = new TarReader(layerStream(layer, budget, options), budget.limits);
   try {
     for (let ordinal = 0; ; ordinal++) {
       const entry = await reader.next();
-      if (!entry) return index;
+      if (!entry) break;
       budget.addEntry(entry.size);
       addEntry(index, entry, ordinal, budget, options.whiteouts);
     }
@@ -45,6 +48,9 @@ export async function indexLayer(
   } finally {
     await reader.close();
   }
+  const { copyPath } = options;
+  if (copyPath !== undefined && existsSync(copyPath)) index.tar = { label: layer.label, path: copyPath };
+  return index;
 }
 
 function addEntry(index: LayerIndex, entry: TarEntry, ordinal: number, budget: ImportBudget, whiteouts: boolean): void {

@@ -68,9 +68,8 @@ async function* layerFiles(
   budget: ImportBudget,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Buffer> {
-  // The file's digest vouches for the tar inside, whose own was checked in the first reading.
-  const { diffId, ...file } = layer;
-  const reader = new TarReader(layerStream(layer.digest ? file : layer, budget, signal), budget.limits);
+  // A layer that was not copied is verified again: it may have changed since the first reading.
+  const reader = new TarReader(layerStream(layer, budget, { signal }), budget.limits);
   try {
     let found = 0;
     for (let ordinal = 0; ; ordinal++) {

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { SandboxesError } from "../../client/errors";
 import { ImportBudget } from "./importBudget";
 import type { LayeredImage } from "./layeredImage";
@@ -10,19 +11,29 @@ import { packSquashfs } from "./squashfs";
 
 /**
  * Packs an image's layers as one squashfs at `path`. They are read twice: first verified and listed, which tells what
- * the tree will be, then for the contents that are left. Nothing is unpacked; only names are held in memory.
+ * the tree will be, then for the contents that are left. No entry is unpacked; only names are held in memory.
  */
 export async function packLayers(path: string, image: LayeredImage, access: SourceAccess): Promise<void> {
-  const { layers } = image;
   const { limits, signal, progress } = access;
-  progress(`reading ${layers.length === 1 ? "1 layer" : `${layers.length} layers`}`);
+  const count = image.layers.length;
+  progress(`reading ${count === 1 ? "1 layer" : `${count} layers`}`);
   const indexes = await indexLayers(image, access);
   const dropped = indexes.reduce((sum, { droppedDevices }) => sum + droppedDevices, 0);
   if (dropped > 0) progress(`left out ${dropped} device nodes`);
   const root = mergeLayers(indexes);
   requireRootfs(image, root.children ?? new Map());
   progress("writing the file system");
-  await packSquashfs(path, mergedTar(root, layers, limits, signal), root, signal);
+  await packSquashfs(
+    path,
+    mergedTar(
+      root,
+      indexes.map(({ tar }) => tar),
+      limits,
+      signal,
+    ),
+    root,
+    signal,
+  );
 }
 
 async function indexLayers(image: LayeredImage, access: SourceAccess): Promise<LayerIndex[]> {
@@ -33,7 +44,11 @@ async function indexLayers(image: LayeredImage, access: SourceAccess): Promise<L
   const waiting = image.layers.entries();
   const worker = async () => {
     for (const [number, layer] of waiting) {
-      indexes[number] = await indexLayer(layer, budget, { whiteouts: image.whiteouts, signal });
+      indexes[number] = await indexLayer(layer, budget, {
+        whiteouts: image.whiteouts,
+        signal,
+        copyPath: join(access.tempDir, `layer-${number}.tar`),
+      });
     }
   };
   const workers = Array.from({ length: Math.min(image.layers.length, availableParallelism()) }, worker);

@@ -10,8 +10,9 @@ import { registryError } from "./registryError";
 import type { SourceAccess } from "./sourceAccess";
 import { startTool, toolOutput } from "./toolProcess";
 
-// skopeo waits 1, 2, 4 s before it tries again what may pass.
-const retries = ["--retry-times", "3"];
+// skopeo waits 1, 2, 4 s before it tries again what may pass. A wrong name shall be told soon, a download not be lost.
+const resolveRetries = ["--retry-times", "1"];
+const pullRetries = ["--retry-times", "3"];
 
 /**
  * The digest of the manifest for this host's platform that the reference points to now: of an index the entry, not
@@ -26,7 +27,7 @@ export async function resolveRegistryImage(reference: RegistryReference, access:
     const bytes = await toolOutput(
       {
         tool: "skopeo",
-        args: ["inspect", "--raw", ...retries, ...options, source],
+        args: ["inspect", "--raw", ...resolveRetries, ...options, source],
         signal: AbortSignal.any([access.signal, timeout]),
       },
       access.limits.documentBytes,
@@ -57,7 +58,7 @@ export async function pullRegistryImage(
   // Asking for the digest leaves no gap in which the tag could move.
   const source = `docker://${reference.host}/${reference.repository}@${digest}`;
   const options = [...(await authOptions(reference, access)), ...tlsOptions("--src-tls-verify", reference)];
-  await copyToDirectory(source, directory, [...retries, ...options], access, (error) =>
+  await copyToDirectory(source, directory, [...pullRetries, ...options], access, (error) =>
     registryError(reference, error),
   );
   return openDirectory(reference.canonical, directory, access.limits);

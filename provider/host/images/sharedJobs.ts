@@ -52,7 +52,8 @@ export class SharedJobs<T> {
     const progress = (message: string) => {
       for (const caller of callers) caller.onProgress?.(message);
     };
-    const promise = work({ signal, progress });
+    // Later, so that the first caller is there to hear of the first step.
+    const promise = Promise.resolve().then(() => work({ signal, progress }));
     // Those who wait see it; a job nobody waits for any more fails unseen on purpose.
     promise.catch(() => undefined);
     const job = { promise, controller, callers };

@@ -1,5 +1,7 @@
 import { SandboxesError } from "../../../client/errors";
 
+const [space, zero, seven] = [0x20, 0x30, 0x37];
+
 /** Text of a header field: up to its first NUL. */
 export function headerText(header: Buffer, offset: number, length: number): string {
   const end = header.indexOf(0, offset);
@@ -14,11 +16,17 @@ export function headerNumber(header: Buffer, offset: number, length: number): nu
     for (let index = 1; index < length; index++) value = (value << 8n) | BigInt(header[offset + index] as number);
     return Number(value);
   }
-  const text = headerText(header, offset, length).trim();
-  if (text === "") return 0;
-  if (!/^[0-7]+$/.test(text))
-    throw new SandboxesError("ImageInvalid", `a header holds the number ${JSON.stringify(text)}`);
-  return Number.parseInt(text, 8);
+  let value = 0;
+  let index = offset;
+  const end = offset + length;
+  while (index < end && header[index] === space) index++;
+  for (; index < end; index++) {
+    const byte = header[index] as number;
+    if (byte === 0 || byte === space) break;
+    if (byte < zero || byte > seven) throw new SandboxesError("ImageInvalid", "a header holds a number that is none");
+    value = value * 8 + byte - zero;
+  }
+  return value;
 }
 
 /** Throws unless the header's checksum is right; some old writers summed signed bytes. */

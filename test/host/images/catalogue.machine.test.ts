@@ -1,0 +1,84 @@
+import { execFileSync } from "node:child_process";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { checkImageTools, createImageStore, type StoredImage } from "../../../provider/host/images";
+import { cacheDirectory } from "../../../provider/host/vm/cacheDirectory";
+
+let work: string;
+let dataDir: string;
+let image: StoredImage;
+const steps: string[] = [];
+
+beforeAll(async () => {
+  work = await mkdtemp(join(tmpdir(), "catalogue-"));
+  dataDir = join(work, "data");
+  const store = createImageStore({ dataDir, cacheDir: cacheDirectory() });
+  image = await store.import("python", { onProgress: (message) => steps.push(message) });
+});
+
+afterAll(() => rm(work, { recursive: true }));
+
+describe("the catalogue's python", () => {
+  it("is a Debian with Python, owned by root, without the host's settings", async () => {
+    expect(image).toMatchObject({ reference: "python", config: { cmd: ["python3"], env: { LANG: "C.UTF-8" } } });
+    const listed = execFileSync("unsquashfs", ["-lln", image.rootfsPath], { maxBuffer: 1e8 }).toString();
+    expect(listed).toMatch(/^drwxr-xr-x 0\/0 .* squashfs-root$/m);
+    expect(listed).toMatch(/^-rwxr-xr-x 0\/0 .* squashfs-root\/usr\/bin\/python3\.\d+$/m);
+    expect(listed).toMatch(/squashfs-root\/usr\/bin\/python -> python3$/m);
+    expect(listed).toMatch(/^-rwsr-xr-x 0\/0 .* squashfs-root\/usr\/bin\/su$/m);
+    expect(listed).not.toMatch(/^[bc]/m);
+    expect(listed).not.toContain("99mmdebstrap");
+  });
+
+  it("holds bytecode that Python loads without looking at its source", async () => {
+    const listed = execFileSync("unsquashfs", ["-lln", image.rootfsPath], { maxBuffer: 1e8 }).toString();
+    const bytecode = [...listed.matchAll(/squashfs-root\/(usr\/lib\/python3\.\d+\/json\/.*\.pyc)$/gm)];
+    expect(bytecode.length).toBeGreaterThan(2);
+    for (const [, path] of bytecode) {
+      const content = execFileSync("unsquashfs", ["-cat", image.rootfsPath, path as string]);
+      // PEP 552: hash-based, not checked.
+      expect(content.readUInt32LE(4)).toBe(1);
+    }
+  });
+
+  it("is made once, and found by other data directories", async () => {
+    const again: string[] = [];
+    const other = createImageStore({ dataDir: join(work, "other"), cacheDir: cacheDirectory() });
+    expect(await other.resolve("python")).toBe(image.digest);
+    const found = await other.import("python", { onProgress: (message) => again.push(message) });
+    expect(again).toEqual([]);
+    expect(found).toMatchObject({ digest: image.digest, rootfsDigest: image.rootfsDigest });
+    expect((await other.get(image.digest))?.rootfsPath).toBe(found.rootfsPath);
+    expect(await readdir(join(work, "other", "images", ".importing"))).toEqual([]);
+  });
+
+  it("has no digest before it was made", async () => {
+    expect(await createImageStore({ dataDir: join(work, "empty") }).resolve("python")).toBeUndefined();
+  });
+
+  it("ends with its caller, leaving no process and no chroot", async () => {
+    const before = await chroots();
+    const leaving = new AbortController();
+    const store = createImageStore({ dataDir: join(work, "aborted") });
+    const onProgress = (message: string) => {
+      if (message.startsWith("downloading")) leaving.abort();
+    };
+    await expect(store.import("debian", { signal: leaving.signal, onProgress })).rejects.toThrow(/abort/);
+    await expect.poll(chroots, { timeout: 20_000 }).toEqual(before);
+    await expect.poll(() => readdir(join(work, "aborted", "images", ".importing")), { timeout: 20_000 }).toEqual([]);
+  });
+
+  async function chroots(): Promise<string[]> {
+    return (await readdir(tmpdir())).filter((name) => name.startsWith("mmdebstrap."));
+  }
+});
+
+describe("checkImageTools", () => {
+  it("tells the versions of what images need", async () => {
+    const tools = await checkImageTools();
+    expect(tools.map(({ name }) => name)).toEqual(["sqfstar", "skopeo", "setpriv", "mmdebstrap"]);
+    for (const { version } of tools) expect(version).toMatch(/^\d+\.\d+/);
+  });
+});
