@@ -18,10 +18,10 @@ check: ## types, lint, import rules, generated files (seconds)
 	@bash tools/check.sh
 
 test: ## check, then every test; ends with `N passed, N failed`
-	@bash tools/test.sh
+	@bash tools/test.sh $(ARGS)
 
 bench: ## measure; tables and bench/results/latest.jsonl
-	@bash tools/bench.sh
+	@bash tools/bench.sh $(ARGS)
 
 generate: ## write the generated files anew
 	@bash tools/generate.sh

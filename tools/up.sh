@@ -11,4 +11,5 @@ say "pulumi up"
 pulumi up --yes --skip-preview --non-interactive --suppress-progress
 say "code in the deployed sandbox"
 typescript examples/quickstart/run.ts
-say "done. Again: make up. Look around: . tools/env.sh && npx sandboxes ls. Remove everything: make down"
+say "done. See it: . tools/env.sh && npx sandboxes ls --group \"\$(pulumi stack output groupId)\""
+say "Once more: make up. Remove everything: make down"
