@@ -46,8 +46,14 @@ export class GuestChannel {
     const id = this.#nextStream;
     this.#nextStream += 2;
     const stream = new GuestStream(id, (bytes) => void this.#socket.write(bytes), events);
-    stream.open(new FieldWriter().number(tag.kind, streamKind[kind]).append(request));
+    // Known before it is sent: the answer may come from within the write.
     this.#streams.set(id, stream);
+    try {
+      stream.open(new FieldWriter().number(tag.kind, streamKind[kind]).append(request));
+    } catch (error) {
+      this.#streams.delete(id);
+      throw error;
+    }
     return stream;
   }
 

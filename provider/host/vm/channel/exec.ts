@@ -33,7 +33,7 @@ export async function exec(channel: GuestChannel, request: ExecRequest): Promise
     };
     stream = channel.open("exec", fields, {
       opened: () => {
-        const stdin = request.stdin || request.tty ? createStdin(stream) : undefined;
+        const stdin = request.stdin || request.tty ? createStdin(() => stream) : undefined;
         resolve({
           stdin,
           stdout,
@@ -98,15 +98,15 @@ function clampSize(count: number): number {
   return Math.min(Math.max(Math.trunc(count) || 0, 0), 0xffff);
 }
 
-function createStdin(stream: GuestStream): Writable {
+function createStdin(stream: () => GuestStream): Writable {
   const stdin = new Writable({
-    write: (chunk: Buffer, _encoding, done) => stream.send(chunk, () => done()),
+    write: (chunk: Buffer, _encoding, done) => stream().send(chunk, () => done()),
     final: (done) => {
-      stream.sendEof();
+      stream().sendEof();
       done();
     },
     destroy: (error, done) => {
-      if (!stdin.writableFinished) stream.sendEof();
+      if (!stdin.writableFinished) stream().sendEof();
       done(error);
     },
   });

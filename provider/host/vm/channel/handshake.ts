@@ -38,8 +38,13 @@ export async function shakeHands(socket: Duplex, options: HandshakeOptions): Pro
   let cleanUp = () => {};
   try {
     return await new Promise<Buffer>((resolve, reject) => {
+      const giveUp = (error: unknown) => {
+        // At once: a guest that floods us must not go on. What the dying socket may still report has no reader.
+        socket.on("error", () => {}).destroy();
+        reject(error);
+      };
       const fail = (state: string, cause?: unknown) =>
-        reject(new SandboxesError("GuestFailed", `Connecting to the guest's agent: ${state}`, { cause }));
+        giveUp(new SandboxesError("GuestFailed", `Connecting to the guest's agent: ${state}`, { cause }));
       const onData = (chunk: Buffer) => {
         try {
           const rest = search.push(chunk);
@@ -48,12 +53,12 @@ export async function shakeHands(socket: Duplex, options: HandshakeOptions): Pro
           socket.pause();
           resolve(rest);
         } catch (error) {
-          reject(error);
+          giveUp(error);
         }
       };
       const onError = (error: Error) => fail("the connection broke", error);
       const onClose = () => fail("the connection was closed");
-      const onAbort = () => reject(options.signal?.reason);
+      const onAbort = () => giveUp(options.signal?.reason);
       const timer = setTimeout(() => fail(`no answer within ${options.helloTimeoutMs} ms`), options.helloTimeoutMs);
       cleanUp = () => {
         clearTimeout(timer);
@@ -63,10 +68,6 @@ export async function shakeHands(socket: Duplex, options: HandshakeOptions): Pro
       socket.on("data", onData).on("error", onError).on("end", onClose).on("close", onClose);
       options.signal?.addEventListener("abort", onAbort);
     });
-  } catch (error) {
-    // Errors that the dying socket may still report have no reader any more.
-    socket.on("error", () => {}).destroy();
-    throw error;
   } finally {
     stopSaying();
     cleanUp();
