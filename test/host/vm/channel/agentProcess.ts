@@ -26,10 +26,16 @@ export async function startAgent(): Promise<AgentProcess> {
   const path = join(folder, "socket");
   const child = spawn(nativeBinary("agent"), ["--socket", path], { stdio: ["ignore", "inherit", "inherit"] });
   await until(() => existsSync(path));
-  const open = async () => {
+  const open = async (): Promise<Socket> => {
     const socket = connect(path);
-    await once(socket, "connect");
-    return socket;
+    try {
+      await once(socket, "connect");
+      return socket;
+    } catch {
+      // The file is there a moment before anybody listens.
+      await delay(5);
+      return open();
+    }
   };
   return {
     pid: child.pid!,
