@@ -1,0 +1,122 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { Archives } from "./crash/archives";
+import { auditLeftovers } from "./crash/audit";
+import { auditRecords } from "./crash/auditRecords";
+import { type Blow, CrashedHost } from "./crash/crashedHost";
+import { markVariable } from "./crash/hostProcesses";
+import { Ledger } from "./crash/ledger";
+import { SeededRandom } from "./crash/seededRandom";
+import { groupName, Worker } from "./crash/workload";
+
+/**
+ * `SANDBOXES_CRASH_SEED=… SANDBOXES_CRASH_POINTS=50 npx vitest run test/host/crash.machine.test.ts` has a run again, as
+ * far as a run depends on when and whom it kills.
+ */
+const seed = Number(process.env.SANDBOXES_CRASH_SEED ?? Math.floor(Math.random() * 2 ** 31));
+const points = Number(process.env.SANDBOXES_CRASH_POINTS ?? 50);
+const pointsOfRound = 5;
+const workers = 4;
+/** From one blow to the next. */
+const delayMs = { low: 20, high: 1_600 };
+const quietWithinMs = 60_000;
+
+let folder: string;
+let host: CrashedHost;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "crash-"));
+  mkdirSync(join(folder, "tmp"));
+  vi.stubEnv("TMPDIR", join(folder, "tmp"));
+  vi.stubEnv("SANDBOXES_DRIVER", "qemu");
+  vi.stubEnv(markVariable, folder);
+  host = new CrashedHost(join(folder, "data"), folder);
+});
+
+afterEach(async () => {
+  await host.close();
+  vi.unstubAllEnvs();
+  expect(host.processes()).toEqual([]);
+  rmSync(folder, { recursive: true });
+});
+
+test(`after kill -9 of anything at ${points} points nothing is lost and nothing is left (seed ${seed})`, async () => {
+  process.stdout.write(`crash test: SANDBOXES_CRASH_SEED=${seed}\n`);
+  const random = new SeededRandom(seed);
+  const archives = new Archives(join(folder, "archives"), random.fork());
+  const ledger = new Ledger();
+  await host.keepUp();
+  const api = host.connect();
+  const group = api.group(groupName);
+  await api.groups.put(groupName, { location: "local" });
+  const base = `rootfs:${await archives.system()}`;
+  ledger.sentSources.add(base);
+  const { id: baseImage } = await group.diskImages.create({ image: { base } });
+  ledger.images.set(baseImage, { id: baseImage, fate: "lives", isKept: true });
+  await group.diskImages.waitUntilReady(baseImage);
+
+  const makeArchive = archives.other.bind(archives);
+  const crew = Array.from({ length: workers }, (_, index) => {
+    return new Worker(`w${index}`, { api, ledger, random: random.fork(), baseImage, makeArchive });
+  });
+  const killer = random.fork();
+  const blows: Blow[] = [];
+  while (blows.length < points) {
+    const rest = new AbortController();
+    const working = Promise.all(crew.map((worker) => worker.run(rest.signal)));
+    const before = blows.length;
+    while (blows.length < Math.min(before + pointsOfRound, points)) {
+      await sleep(killer.between(delayMs.low, delayMs.high));
+      const blow = host.strike(killer);
+      if (blow) blows.push(blow);
+    }
+    await sleep(killer.between(0, 500));
+    rest.abort();
+    await working;
+    await quiet();
+    const { findings, records } = await auditRecords(group, ledger, host.killedMachines);
+    expect([...ledger.violations, ...host.complaints, ...findings], story(blows, ledger)).toEqual([]);
+    await expect
+      .poll(() => auditLeftovers(host, records, join(folder, "tmp")), {
+        timeout: 10_000,
+        message: story(blows, ledger),
+      })
+      .toEqual([]);
+  }
+  await api.close();
+  process.stdout.write(`${story(blows, ledger)}\n`);
+  expect(faultsIn(join(host.dataDir, "host.log"))).toEqual([]);
+});
+
+/** Waits until the host has nothing left to do. */
+async function quiet(): Promise<void> {
+  const api = host.connect();
+  const group = api.group(groupName);
+  const unfinished = async () => {
+    const { queue } = await api.status();
+    const images = (await group.diskImages.list()).filter(({ status }) => status.state === "Building");
+    const sandboxes = (await group.sandboxes.list()).filter(({ state }) => /ing$/.test(state) && state !== "Running");
+    const waiting = Object.values(queue ?? {}).some((count) => count > 0);
+    return [...images.map(({ id }) => id), ...sandboxes.map(({ id, state }) => `${id} ${state}`), waiting && "queue"];
+  };
+  const left = () => unfinished().then((all) => all.filter(Boolean), String);
+  await expect.poll(left, { timeout: quietWithinMs, interval: 200 }).toEqual([]);
+  await api.close();
+}
+
+/** Faults of the daemon itself, which nobody may have been told. */
+function faultsIn(logFile: string): string[] {
+  const lines = readFileSync(logFile, "utf8").split("\n");
+  return lines.filter((line) => line.includes('"level":50') || (line !== "" && !line.startsWith("{")));
+}
+
+function story(blows: Blow[], ledger: Ledger): string {
+  const count = (victim: string) => blows.filter((blow) => blow.victim === victim).length;
+  const last = blows.slice(-pointsOfRound).map(({ victim, machine }) => `${victim} ${machine ?? ""}`.trim());
+  const killed = `${count("daemon")} daemons, ${count("spawner")} spawners, ${count("machine")} machines`;
+  const done = [...ledger.counts].sort(([a], [b]) => a.localeCompare(b)).map(([what, n]) => `${n} ${what}`);
+  return `seed ${seed}: killed ${killed} (last ${last.join(", ")}); answers: ${done.join(", ")}`;
+}
