@@ -44,7 +44,7 @@ export function createCatalogueImages(imagesDir: string, cacheDir: string | unde
       context.progress(`making ${name} from Debian's packages, which takes some seconds`);
       const directory = join(tempDir, "image");
       await mkdir(directory);
-      const digest = await buildDebianImage(rootfsPath(directory), recipe, await sources(), context);
+      const digest = await buildDebianImage(rootfsPath(directory), recipe, await sources(), { ...context, tempDir });
       const record = {
         version: 1 as const,
         digest,

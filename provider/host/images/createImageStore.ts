@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { SandboxesError } from "../../client/errors";
 import { catalogueEntries } from "./catalogue";
 import { type CatalogueImages, createCatalogueImages } from "./catalogueImages";
+import { removeForgottenChroots } from "./chrootDirectory";
 import { describeRootfs, publishImage, readImage, readImages, removeImage, rootfsPath } from "./imageFiles";
 import { defaultImageLimits, type ImageLimits } from "./imageLimits";
 import { type ImageReference, parseImageReference } from "./imageReference";
@@ -145,6 +146,7 @@ class LocalImageStore implements ImageStore {
 
   #prepare(): Promise<void> {
     this.#prepared ??= (async () => {
+      await removeForgottenChroots(this.#tempDir);
       await rm(this.#tempDir, { recursive: true, force: true });
       await mkdir(this.#tempDir, { recursive: true, mode: 0o700 });
     })().catch((error: unknown) => {

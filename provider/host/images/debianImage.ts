@@ -2,9 +2,10 @@ import { createHash, type Hash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { SandboxesError } from "../../client/errors";
 import type { Recipe } from "./catalogue";
+import { createChrootDirectory } from "./chrootDirectory";
 import type { DebianSources } from "./debianSources";
 import { packSquashfs } from "./squashfs";
-import { startTool, ToolFailure } from "./toolProcess";
+import { startTool, type ToolCommand, ToolFailure } from "./toolProcess";
 
 // Bump when the same packages shall give another image.
 const recipeVersion = 1;
@@ -44,12 +45,12 @@ export async function buildDebianImage(
   path: string,
   recipe: Recipe,
   sources: DebianSources,
-  options: { signal: AbortSignal; progress(message: string): void },
+  options: { tempDir: string; signal: AbortSignal; progress(message: string): void },
 ): Promise<string> {
+  await using chroot = await createChrootDirectory(options.tempDir);
   const tool = startTool({
-    tool: "mmdebstrap",
-    args: mmdebstrapArguments(recipe, sources),
-    env: { ...process.env, ...sources.proxyEnv, SOURCE_DATE_EPOCH: latestFileTime },
+    ...(await apart({ tool: "mmdebstrap", args: mmdebstrapArguments(recipe, sources) }, options.signal)),
+    env: { ...process.env, ...sources.proxyEnv, SOURCE_DATE_EPOCH: latestFileTime, TMPDIR: chroot.path },
     stdin: "pipe",
     stdout: "pipe",
     signal: options.signal,
@@ -71,6 +72,25 @@ export async function buildDebianImage(
     throw buildError(recipe, error);
   });
   return `sha256:${hash.digest("hex")}`;
+}
+
+/**
+ * As root mmdebstrap mounts the host's /dev/shm, /proc and /sys in its chroot. In namespaces of its own the mounts and
+ * all its processes end with it; in the host's they would outlive a kill, and whoever removed the chroot then would
+ * empty /dev/shm.
+ */
+async function apart(command: ToolCommand, signal: AbortSignal): Promise<ToolCommand> {
+  // Without root mmdebstrap makes such namespaces itself.
+  if (process.getuid?.() !== 0) return { ...command, deathSignal: "SIGTERM" };
+  const unshare = ["--mount", "--propagation", "private", "--pid", "--fork", "--kill-child=SIGKILL", "--"];
+  const works = await startTool({ tool: "unshare", args: [...unshare, "true"], signal }).done.then(
+    () => true,
+    () => false,
+  );
+  signal.throwIfAborted();
+  // Where namespaces are forbidden so are mounts, and mmdebstrap does without.
+  if (!works) return { ...command, deathSignal: "SIGTERM" };
+  return { tool: "unshare", args: [...unshare, command.tool, ...command.args] };
 }
 
 const rootDirectory = { mode: 0o755, uid: 0, gid: 0, mtime: 0 };

@@ -15,6 +15,8 @@ export interface ToolCommand {
   fd3?: number;
   /** Run as nobody without capabilities where this process is root; it never regains privileges in any case. */
   leastPrivilege?: boolean;
+  /** What it gets when this process dies; SIGKILL unless it has children to end. */
+  deathSignal?: "SIGTERM" | "SIGKILL";
   /** What the tool writes to stderr, as it comes. */
   onStderr?: (text: string) => void;
   signal?: AbortSignal;
@@ -36,7 +38,7 @@ const nobody = "65534";
 /** Starts a tool in a process group of its own; it dies when `signal` aborts, and when this process dies. */
 export function startTool(command: ToolCommand): ToolProcess {
   command.signal?.throwIfAborted();
-  const wrapper = ["--pdeathsig", "SIGTERM"];
+  const wrapper = ["--pdeathsig", command.deathSignal ?? "SIGKILL"];
   if (command.leastPrivilege) {
     wrapper.push("--no-new-privs");
     if (process.getuid?.() === 0) {

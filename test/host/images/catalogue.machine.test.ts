@@ -1,5 +1,6 @@
-import { execFileSync } from "node:child_process";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -59,19 +60,48 @@ describe("the catalogue's python", () => {
   });
 
   it("ends with its caller, leaving no process and no chroot", async () => {
-    const before = await chroots();
     const leaving = new AbortController();
     const store = createImageStore({ dataDir: join(work, "aborted") });
     const onProgress = (message: string) => {
       if (message.startsWith("downloading")) leaving.abort();
     };
     await expect(store.import("debian", { signal: leaving.signal, onProgress })).rejects.toThrow(/abort/);
-    await expect.poll(chroots, { timeout: 20_000 }).toEqual(before);
     await expect.poll(() => readdir(join(work, "aborted", "images", ".importing")), { timeout: 20_000 }).toEqual([]);
+    expect(await chroots()).toEqual([]);
   });
 
+  it("of a host that crashed while making it is cleared away at the next start", async () => {
+    const program = `
+      const { createImageStore } = require(${JSON.stringify(join(process.cwd(), "dist/host/images"))});
+      const onProgress = (message) => console.log(message);
+      createImageStore({ dataDir: process.argv[1] }).import("debian", { onProgress });`;
+    const host = spawn(process.execPath, ["-e", program, join(work, "crashed")], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    for await (const text of host.stdout) if (text.toString().includes("installing essential")) break;
+    // Before the kill: mounts in this namespace would stay, with the host's /dev/shm inside.
+    expect(await readFile("/proc/self/mountinfo", "utf8")).not.toContain("sandboxes-debian-");
+    host.kill("SIGKILL");
+    await once(host, "exit");
+    expect(await readFile("/proc/self/mountinfo", "utf8")).not.toContain("sandboxes-debian-");
+    expect(await chroots()).toHaveLength(1);
+    await expect.poll(() => processesIn(/mmdebstrap|debootstrap/), { timeout: 20_000 }).toEqual([]);
+    await createImageStore({ dataDir: join(work, "crashed") }).remove(image.digest);
+    expect(await chroots()).toEqual([]);
+  });
+
+  /** Of this test run, by its temporary directory. */
+  async function processesIn(pattern: RegExp): Promise<string[]> {
+    const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
+    const read = (pid: string, name: string) => readFile(`/proc/${pid}/${name}`, "latin1").catch(() => "");
+    const commands = pids.map(async (pid) =>
+      (await read(pid, "environ")).includes(tmpdir()) && pattern.test(await read(pid, "cmdline")) ? pid : "",
+    );
+    return (await Promise.all(commands)).filter(Boolean);
+  }
+
   async function chroots(): Promise<string[]> {
-    return (await readdir(tmpdir())).filter((name) => name.startsWith("mmdebstrap."));
+    return (await readdir(tmpdir())).filter((name) => /^(mmdebstrap\.|sandboxes-debian-)/.test(name));
   }
 });
 
