@@ -1,6 +1,12 @@
 import { isSandboxesError } from "../client/errors";
 import { inputsLabel, keyLabel } from "./ownLabels";
 
+/**
+ * A failed attempt with other inputs is removed only when it is this young: an older one may be something that was taken
+ * out of the state on purpose, and nothing can tell.
+ */
+const leftoverAgeMs = 24 * 3_600_000;
+
 export interface AdoptionParts<View> {
   /** Of the resource; undefined: never adopts. */
   key: string | undefined;
@@ -10,6 +16,8 @@ export interface AdoptionParts<View> {
   labelsOf(view: View): Record<string, string>;
   /** True for objects in the state, or made by this process: they are in use. */
   isKnown(view: View): boolean;
+  /** ISO 8601; undefined where the service does not tell. */
+  createdAt(view: View): string | undefined;
   /** True when the object can be what is wanted, given that its inputs are the same. */
   isUsable(view: View): boolean;
   create(): Promise<View>;
@@ -42,13 +50,20 @@ export async function adoptOrCreate<View>(parts: AdoptionParts<View>): Promise<{
 async function takeOver<View>(parts: AdoptionParts<View>): Promise<View | undefined> {
   const { key, fingerprint } = parts;
   if (!key) return undefined;
+  const ours = (await parts.list()).filter((view) => parts.labelsOf(view)[keyLabel] === key);
+  const inUseSince = Math.max(...ours.filter(parts.isKnown).map((view) => timeOf(parts, view) ?? 0));
   let taken: View | undefined;
-  for (const view of await parts.list()) {
-    const labels = parts.labelsOf(view);
-    if (labels[keyLabel] !== key || parts.isKnown(view)) continue;
-    const same = fingerprint !== undefined && labels[inputsLabel] === fingerprint;
+  for (const view of ours.filter((view) => !parts.isKnown(view))) {
+    const madeAt = timeOf(parts, view) ?? Date.now();
+    // The state has a later one: this was kept on purpose, by `retainOnDelete`.
+    if (madeAt < inUseSince) continue;
+    const same = fingerprint !== undefined && parts.labelsOf(view)[inputsLabel] === fingerprint;
     if (!taken && same && parts.isUsable(view)) taken = view;
-    else await parts.remove(view);
+    else if (madeAt > Date.now() - leftoverAgeMs) await parts.remove(view);
   }
   return taken;
+}
+
+function timeOf<View>(parts: AdoptionParts<View>, view: View): number | undefined {
+  return Date.parse(parts.createdAt(view) ?? "") || undefined;
 }

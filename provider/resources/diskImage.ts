@@ -64,6 +64,7 @@ export const diskImage = defineResource({
       list: () => diskImages.list(),
       labelsOf: (view) => view.labels,
       isKnown: (view) => session.knownIds.has(idOf(view)),
+      createdAt: (view) => view.status.createdAt ?? undefined,
       isUsable: (view) => view.status.state !== "Failed",
       create: () =>
         diskImages.create({

@@ -63,6 +63,7 @@ export const sandbox = defineResource({
       list: () => (key ? sandboxes.list({ labels: { [keyLabel]: key } }) : Promise.resolve([])),
       labelsOf: (view) => view.labels,
       isKnown: (view) => session.knownIds.has(idOf(view)),
+      createdAt: (view) => view.createdAt ?? undefined,
       isUsable: (view) => view.state === "Running" || view.state === "Creating",
       create: () =>
         sandboxes.create({

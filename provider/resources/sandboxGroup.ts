@@ -62,6 +62,7 @@ export const sandboxGroup = defineResource({
       list: () => api.groups.list(),
       labelsOf: (view) => view.tags,
       isKnown: (view) => session.knownIds.has(view.id),
+      createdAt: () => undefined,
       isUsable: (view) => given === undefined || view.name === given,
       create: async () => {
         if (given !== undefined) await refuseForeign(api, given, key);

@@ -71,6 +71,17 @@ describe("a sandbox", () => {
     expect((await provider.host.call("POST", `${made.id}/executeShellCommand`, body)).body.stdout).toBe("t0p\n");
   });
 
+  it("leaves alone what was taken out of the state while a later one of the same key took its place", async () => {
+    const retained = await provider.sandbox(provider.session(), group, {});
+    const current = await provider.sandbox(provider.session(), group, { memory: "1Gi", __key: keyOf("other") });
+    await provider.host.call("PATCH", current.id, { labels: { "pulumi-key": keyOf("sandbox") } });
+    const session = provider.session();
+    sandbox.diff(session, current.id, current.state, current.state);
+    const replacement = await provider.sandbox(session, group, {});
+    expect([retained.id, current.id]).not.toContain(replacement.id);
+    expect(await liveOf(retained)).toMatchObject({ state: "Running" });
+  });
+
   it("is taken over after a lost answer, with the labels wanted now", async () => {
     const lost = await provider.sandbox(provider.session(), group, { labels: { a: "1" } });
     const session = provider.session();
