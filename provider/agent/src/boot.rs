@@ -1,11 +1,16 @@
 //! From the kernel's hand-over to a running root file system. The initramfs holds this binary as /init, and kernel
 //! modules in /modules with their order in /modules/order.
 
+use crate::frames::header;
+use crate::port;
+use crate::protocol::{frame, MAGIC};
 use crate::sys::{self, Errno, Result};
 use std::fs;
 
-/// A disk that has not appeared by then does not come; drivers take milliseconds, a loaded host makes it seconds.
-const DEVICE_WAIT_MS: u64 = 20_000;
+/// A disk or port that has not appeared by then does not come; drivers take milliseconds, a loaded host makes it seconds.
+pub const DEVICE_WAIT_MS: u64 = 20_000;
+/// A machine that cannot start ends soon, told or not.
+const LAST_WORDS_WAIT_MS: u64 = 100;
 
 /// Why a machine cannot start: the step, and the kernel's answer.
 pub type Fault = (String, Errno);
@@ -51,9 +56,19 @@ pub fn start() -> std::result::Result<(), Fault> {
     Ok(())
 }
 
-/// Writes to the kernel's log and ends the machine.
+/// Tells the kernel's log and the host, and ends the machine.
 pub fn give_up((what, error): &Fault) -> ! {
-    let _ = fs::write("/dev/kmsg", format!("agent: {}: {}\n", what, error));
+    let reason = format!("{}: {}", what, error);
+    let _ = fs::write("/dev/kmsg", format!("agent: {}\n", reason));
+    let port = port::find_virtio(LAST_WORDS_WAIT_MS);
+    if let Some(connection) = port.as_ref().ok().and_then(port::Port::connection) {
+        let payload = [&MAGIC[..], reason.as_bytes()].concat();
+        let _ = sys::write(
+            connection,
+            &[&header(0, frame::FATAL, payload.len())[..], &payload].concat(),
+        );
+        sys::sleep_ms(LAST_WORDS_WAIT_MS); // QEMU takes them from the queue before it hears of the end
+    }
     sys::reboot()
 }
 

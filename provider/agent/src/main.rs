@@ -53,10 +53,15 @@ pub extern "C" fn main(_count: i32, _arguments: *const *const std::os::raw::c_ch
     }
 }
 
+/// Each running program costs the agent up to five; 1024 is the kernel's default and too few for many.
+const OPEN_FILES: u64 = 524_288;
+
 fn run_machine() -> i32 {
     sys::set_file_mask(0o022);
+    sys::allow_open_files(OPEN_FILES);
     let result = boot::start().and_then(|()| {
-        let port = port::find_virtio().map_err(|error| ("find the port of the host".to_string(), error))?;
+        let port = port::find_virtio(boot::DEVICE_WAIT_MS)
+            .map_err(|error| ("find the port of the host".to_string(), error))?;
         let groups = Some(PathBuf::from("/sys/fs/cgroup/exec"));
         Server::new(port, true, groups)
             .and_then(|mut server| server.run())

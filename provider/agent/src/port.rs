@@ -7,9 +7,6 @@ use std::os::unix::net::UnixListener;
 
 /// The port's name on QEMU's command line.
 const PORT_NAME: &str = "agent";
-/// As for the disk: drivers appear when they appear.
-const PORT_WAIT_MS: u64 = 20_000;
-
 pub enum Port {
     /// Stays open while hosts come and go; a read of nothing means that none is there.
     Virtio(OwnedFd),
@@ -22,9 +19,9 @@ pub enum Port {
     Socket(OwnedFd),
 }
 
-/// Opens the port of our name.
-pub fn find_virtio() -> Result<Port> {
-    for _ in 0..PORT_WAIT_MS {
+/// Opens the port of our name once it is there.
+pub fn find_virtio(wait_ms: u64) -> Result<Port> {
+    for _ in 0..wait_ms {
         for entry in fs::read_dir("/sys/class/virtio-ports").into_iter().flatten().flatten() {
             let name = fs::read_to_string(entry.path().join("name")).unwrap_or_default();
             if name.trim_end() == PORT_NAME {

@@ -28,6 +28,8 @@ pub mod frame {
     pub const PING: u8 = 3;
     pub const PONG: u8 = 4;
     pub const BYE: u8 = 5;
+    /// The machine cannot start; magic, then the reason as text. The last that is heard of it.
+    pub const FATAL: u8 = 6;
     pub const OPEN: u8 = 16;
     pub const OPEN_PART: u8 = 17;
     pub const OPENED: u8 = 18;

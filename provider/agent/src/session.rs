@@ -87,35 +87,42 @@ impl Session {
         owner.is_some()
     }
 
-    /// Lets every stream with something to do move one step, while the port takes it.
+    /// Lets every stream with something to do move one step, while the port takes it. Deadlines do not wait for the
+    /// port: a time limit holds also while the host takes nothing.
     pub fn pump(&mut self, out: &mut Outbox, machine: &mut Machine) {
-        self.queue_expired();
+        for id in self.expired() {
+            self.step(id, out, machine);
+        }
         for _ in 0..self.work.len() {
             if !out.has_room() {
                 break;
             }
-            let id = match self.work.pop_front() {
-                Some(id) => id,
-                None => break,
-            };
-            let slot = match self.streams.get_mut(&id) {
-                Some(slot) => slot,
-                None => continue,
-            };
-            slot.queued = false;
-            let mut context = Context {
-                id,
-                out,
-                credit: &mut slot.credit,
-                machine,
-            };
-            match slot.stream.pump(&mut context) {
-                Progress::Again => self.queue(id),
-                Progress::Wait => {}
-                Progress::Done => {
-                    if let Some(mut slot) = self.streams.remove(&id) {
-                        slot.stream.release(machine);
-                    }
+            if let Some(id) = self.work.pop_front() {
+                if let Some(slot) = self.streams.get_mut(&id) {
+                    slot.queued = false;
+                }
+                self.step(id, out, machine);
+            }
+        }
+    }
+
+    fn step(&mut self, id: u32, out: &mut Outbox, machine: &mut Machine) {
+        let slot = match self.streams.get_mut(&id) {
+            Some(slot) => slot,
+            None => return,
+        };
+        let mut context = Context {
+            id,
+            out,
+            credit: &mut slot.credit,
+            machine,
+        };
+        match slot.stream.pump(&mut context) {
+            Progress::Again => self.queue(id),
+            Progress::Wait => {}
+            Progress::Done => {
+                if let Some(mut slot) = self.streams.remove(&id) {
+                    slot.stream.release(machine);
                 }
             }
         }
@@ -192,20 +199,16 @@ impl Session {
         }
     }
 
-    fn queue_expired(&mut self) {
+    fn expired(&self) -> Vec<u32> {
         if self.deadline().is_none() {
-            return;
+            return Vec::new();
         }
         let now = sys::monotonic_ns();
         let expired = |slot: &Slot| slot.stream.deadline().map_or(false, |deadline| deadline <= now);
-        let ids: Vec<u32> = self
-            .streams
+        self.streams
             .iter()
             .filter(|(_, slot)| expired(slot))
             .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            self.queue(id);
-        }
+            .collect()
     }
 }

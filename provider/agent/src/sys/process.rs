@@ -79,3 +79,13 @@ pub fn set_file_mask(mask: u32) {
     // SAFETY: always succeeds.
     unsafe { libc::umask(mask) };
 }
+
+/// Raises the limit of open files of this process.
+pub fn allow_open_files(count: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: count,
+        rlim_max: count,
+    };
+    // SAFETY: `limit` outlives the call. Refused: the old limit holds, and calls beyond it say so.
+    unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) };
+}

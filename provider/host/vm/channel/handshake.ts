@@ -20,6 +20,10 @@ const firstPaddedMs = 1000;
 /** Rests of an earlier connection end within the buffers of QEMU and kernel, which are far smaller. */
 const maxSkippedBytes = 4 * 1024 * 1024;
 
+/** Of a guest's last words, so much is told. */
+const maxReasonBytes = 300;
+const keptBytes = 512;
+
 export interface HandshakeOptions {
   signal?: AbortSignal;
   /** How long the guest may take to answer, ms; a booting one answers when it has booted. */
@@ -56,8 +60,8 @@ export async function shakeHands(socket: Duplex, options: HandshakeOptions): Pro
           giveUp(error);
         }
       };
-      const onError = (error: Error) => fail("the connection broke", error);
-      const onClose = () => fail("the connection was closed");
+      const onError = (error: Error) => fail(search.lastWords() ?? "the connection broke", error);
+      const onClose = () => fail(search.lastWords() ?? "the connection was closed");
       const onAbort = () => giveUp(options.signal?.reason);
       const timer = setTimeout(() => fail(`no answer within ${options.helloTimeoutMs} ms`), options.helloTimeoutMs);
       cleanUp = () => {
@@ -129,8 +133,8 @@ class AckSearch {
       return this.#take(start);
     }
     if (found < 0) {
-      // Only as much as could be the beginning of an answer.
-      const keep = Math.min(this.#held.length, this.#expected.length);
+      // Only as much as could be the beginning of an answer, or last words.
+      const keep = Math.min(this.#held.length, keptBytes);
       this.#skipped += this.#held.length - keep;
       this.#held = Buffer.from(this.#held.subarray(this.#held.length - keep));
     }
@@ -138,6 +142,15 @@ class AckSearch {
       throw new SandboxesError("GuestFailed", "Connecting to the guest's agent: it sent no answer but other bytes");
     }
     return undefined;
+  }
+
+  /** Why the guest could not start, if it said so before it ended. */
+  lastWords(): string | undefined {
+    const start = this.#held.indexOf(magic) - headerBytes;
+    if (start < 0 || this.#held[start + headerBytes - 1] !== frameType.fatal) return undefined;
+    const length = this.#held.readUInt32BE(start) - magic.length;
+    const reason = this.#held.subarray(start + this.#versionOffset).subarray(0, Math.min(length, maxReasonBytes));
+    return `the guest could not start: ${reason.toString("latin1").replace(/[^ -~]/g, "?")}`;
   }
 
   #take(start: number): Buffer {

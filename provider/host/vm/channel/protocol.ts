@@ -24,6 +24,8 @@ export const frameType = {
   ping: 3,
   pong: 4,
   bye: 5,
+  /** The machine cannot start; magic, then the reason as text. */
+  fatal: 6,
   open: 16,
   openPart: 17,
   opened: 18,

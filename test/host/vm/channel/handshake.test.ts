@@ -98,6 +98,17 @@ test("an abort while waiting rejects with its reason", async () => {
   await expect(connecting).rejects.toBe(reason);
 });
 
+test("the last words of a guest that could not start are told", async () => {
+  const { host, other } = guest({ answerFrom: Number.POSITIVE_INFINITY });
+  const connecting = connectGuestAgent(host, { helloTimeoutMs: 10_000 });
+  const reason = Buffer.from("mount /dev/vda: Invalid argument\x1b[31m");
+  other.end(encodeFrame(0, frameType.fatal, Buffer.concat([magic, reason])));
+  await expect(connecting).rejects.toMatchObject({
+    code: "GuestFailed",
+    message: expect.stringContaining("could not start: mount /dev/vda: Invalid argument?[31m"),
+  });
+});
+
 test("a connection that closes while waiting is told", async () => {
   const { host, other } = guest({ answerFrom: Number.POSITIVE_INFINITY });
   const connecting = connectGuestAgent(host, { helloTimeoutMs: 10_000 });
