@@ -26,7 +26,7 @@ export interface ImageLimits {
 export const defaultImageLimits: ImageLimits = {
   // The largest images in wide use, those for training on GPUs, unpack to about 20 GiB.
   totalBytes: 32 * GiB,
-  // A full desktop with build tools has about 400,000; an entry costs about 300 bytes of memory during an import.
+  // A full desktop with build tools has about 400,000; an entry costs about 600 bytes of memory during an import.
   entries: 1_000_000,
   // Linux: PATH_MAX and NAME_MAX. A longer name could not be opened in the guest.
   pathBytes: 4096,
