@@ -16,7 +16,7 @@ import {
 /** Between two HELLOs. What is sent before the guest opens its port may be lost, so it is what a boot waits at most. */
 const retryMs = 25;
 /** The first padded HELLO; later ones at double the distance. A guest that only boots needs none. */
-const firstPaddedMs = 1000;
+const firstPaddedMs = 250;
 /** Rests of an earlier connection end within the buffers of QEMU and kernel, which are far smaller. */
 const maxSkippedBytes = 4 * 1024 * 1024;
 
