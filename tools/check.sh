@@ -30,7 +30,7 @@ else
   say "skipped: rust lint (cargo clippy is not installed)"
 fi
 if command -v shellcheck >/dev/null; then
-  step shellcheck shellcheck -x -e SC1091 tools/*.sh tools/*/*.sh .ci/run
+  step shellcheck shellcheck tools/*.sh tools/*/*.sh .ci/run
 fi
 
 if [ "${#failed[@]}" -gt 0 ]; then

@@ -15,7 +15,7 @@ work="$folder.work"
 module=github.com/pulumi/pulumi
 build() {
   # `go install` refuses a module that replaces others, so tools/pulumi is a module that requires it.
-  cd "$root/tools/pulumi"
+  cd "$root/tools/pulumi" || return
   GOTOOLCHAIN=auto GOFLAGS="-mod=readonly -modcacherw" CGO_ENABLED=0 GOMODCACHE="$work/modules" GOCACHE="$work/objects" \
     "$goCommand" build -trimpath -tags osusergo,grpcnotrace \
     -ldflags "-w -s -X $module/sdk/v3/go/common/version.Version=v$pulumiPinned" \
