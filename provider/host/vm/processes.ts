@@ -1,4 +1,5 @@
 import { readdir, readFile, readlink, realpath } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
 import { SandboxesError } from "../../client/errors";
@@ -32,15 +33,20 @@ export async function killAndWait(target: ProcessIdentity): Promise<void> {
   }
 }
 
-/** Processes of the programs `names` whose working directory is `directory`: their record was lost, or never made. */
+/**
+ * Processes of the programs `names` whose working directory is `directory`, or was before it was removed: their record
+ * was lost, or never made.
+ */
 export async function processesIn(directory: string, names: string[]): Promise<ProcessIdentity[]> {
-  const folder = await realpath(directory).catch(() => undefined);
+  // Its parent, for it may be gone itself.
+  const parent = await realpath(dirname(directory)).catch(() => undefined);
+  const folder = parent && join(parent, basename(directory));
   const found: ProcessIdentity[] = [];
   for (const pid of folder ? await readdir("/proc") : []) {
     if (!/^\d+$/.test(pid)) continue;
     // Other users' processes cannot be read, and others end while we look.
     const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => undefined);
-    if (cwd !== folder) continue;
+    if (cwd !== folder && cwd !== `${folder} (deleted)`) continue;
     const program = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
     const process = names.some((name) => program.startsWith(name)) ? await identify(Number(pid)) : undefined;
     if (process) found.push(process);

@@ -1,6 +1,7 @@
 import { rename } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { SandboxesError } from "../../../client/errors";
 import type { TemplateSpec } from "../driver";
 import { killAndWait } from "../processes";
 import { exercise } from "../warmUp";
@@ -9,6 +10,9 @@ import { saveState } from "./migration";
 import { removeVmDirectory } from "./qemuProcess";
 import type { StoredTemplate, TemplateStore } from "./templateStore";
 
+/** For what follows the boot, beside the caller's own commands, which the guest gives two minutes each. */
+const freezeLimitMs = 120_000;
+const commandLimitMs = 130_000;
 /** The guest ends what it ran for the warm-up and notices that its host is away. */
 const settleMs = 100;
 
@@ -27,17 +31,25 @@ export async function buildTemplate(
     const started = performance.now();
     const { qemu, agent } = await bootGuest(context, work, spec, { sharedMemory: true, signal });
     const bootMs = Math.round(performance.now() - started);
+    const limitMs = freezeLimitMs + (spec.warmUp?.length ?? 0) * commandLimitMs;
+    const limit = AbortSignal.timeout(limitMs);
+    const either = AbortSignal.any([signal, limit]);
+    // Whatever is waited for below ends when QEMU does.
     const kill = (): void => void killAndWait(qemu.identity).catch(() => undefined);
-    signal.addEventListener("abort", kill, { once: true });
+    either.addEventListener("abort", kill, { once: true });
     try {
       report(`booted in ${bootMs} ms, warming up`);
       await exercise(agent, spec.warmUp);
       agent.close();
-      await delay(settleMs, undefined, { signal });
+      await delay(settleMs, undefined, { signal: either });
       report("freezing the template");
       await saveState(qemu, join(work, "state.new"));
+    } catch (error) {
+      signal.throwIfAborted();
+      if (limit.aborted) throw new SandboxesError("Timeout", `the template was not ready within ${limitMs} ms`);
+      throw error;
     } finally {
-      signal.removeEventListener("abort", kill);
+      either.removeEventListener("abort", kill);
       agent.close();
       qemu.qmp.close();
       await killAndWait(qemu.identity);

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { access, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { delimiter, join } from "node:path";
 import { SandboxesError } from "../../../client/errors";
@@ -24,6 +24,8 @@ export interface Environment {
   hostCpu: string;
   tscKhz: number;
 }
+
+const initramfsFolder = "initramfs";
 
 /** Gathers the parts; the first time on a machine this fetches the kernel. */
 export async function prepareEnvironment(dataDirectory: string, signal?: AbortSignal): Promise<Environment> {
@@ -74,12 +76,23 @@ export async function versionOf(qemuPath: string): Promise<string> {
   return /version (\S+)/.exec(output.toString())?.[1] ?? "unknown";
 }
 
+/** What an earlier process left half written. */
+export async function removeUnfinished(dataDirectory: string): Promise<void> {
+  const folder = join(dataDirectory, initramfsFolder);
+  for (const name of await readdir(folder).catch(() => [])) {
+    if (name.startsWith(".")) await rm(join(folder, name), { force: true });
+  }
+}
+
 async function keepInitramfs(dataDirectory: string, digest: string, content: Buffer): Promise<string> {
-  const folder = join(dataDirectory, "initramfs");
-  const path = join(folder, `${digest.slice(0, 32)}.cpio`);
+  const folder = join(dataDirectory, initramfsFolder);
+  const name = `${digest.slice(0, 32)}.cpio`;
+  const path = join(folder, name);
   const work = join(folder, `.${randomUUID()}`);
   await mkdir(folder, { recursive: true });
   await writeFile(work, content);
   await rename(work, path);
+  // Of earlier versions: a machine that runs has read its own.
+  for (const other of await readdir(folder)) if (other !== name) await rm(join(folder, other), { force: true });
   return path;
 }

@@ -9,11 +9,11 @@ import type { BuildOptions, CloneOptions, Template, Vm, VmDriver } from "../driv
 import { nativeBinary } from "../native";
 import { createSharedWork } from "../sharedWork";
 import { createSlots } from "../slots";
-import { vmDirectory } from "../vmDirectory";
+import { isVmId, vmDirectory } from "../vmDirectory";
 import { exercise } from "../warmUp";
 import { type Accelerator, chooseAccelerator, emulation } from "./accelerator";
 import { buildTemplate } from "./buildTemplate";
-import { type Environment, prepareEnvironment } from "./environment";
+import { type Environment, prepareEnvironment, removeUnfinished } from "./environment";
 import { bootGuest, cloneGuest, type LaunchContext, type Launched } from "./launch";
 import { findQemuProcess, markReady, type QemuProcess, removeVmDirectory } from "./qemuProcess";
 import { QemuVm } from "./qemuVm";
@@ -50,7 +50,10 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   const store = createTemplateStore(join(dataDirectory, "templates"));
   const connectAgent = options.connectAgent ?? connectGuestAgent;
   const spawner = createSpawner(nativeBinary("spawner"));
-  const slots = createSlots(options.concurrency ?? availableParallelism());
+  const concurrency = options.concurrency ?? availableParallelism();
+  const slots = createSlots(concurrency);
+  // A boot takes many times as long as a clone, which is not to wait for nothing but boots.
+  const buildSlots = createSlots(Math.max(1, concurrency - 1));
   const builds = createSharedWork<StoredTemplate>();
   const vms = new Map<string, QemuVm>();
   const starting = new Map<string, { giveUp: AbortController; ended: Promise<void> }>();
@@ -61,6 +64,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   await mkdir(vmsDirectory, { recursive: true, mode: 0o700 });
   await mkdir(join(dataDirectory, "templates"), { recursive: true, mode: 0o700 });
   await store.removeLeftovers();
+  await removeUnfinished(dataDirectory);
 
   const context = async (): Promise<LaunchContext> => {
     environment ??= prepareEnvironment(dataDirectory).catch((error) => {
@@ -163,7 +167,10 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         const key = templateKey(launchContext.environment, launchContext.accelerator, spec);
         const build = async (signal: AbortSignal, report: (message: string) => void): Promise<StoredTemplate> =>
           (await loadUsable(key, launchContext)) ??
-          slots.run(() => buildTemplate(launchContext, store, key, spec, { signal, report }), signal);
+          buildSlots.run(
+            () => slots.run(() => buildTemplate(launchContext, store, key, spec, { signal, report }), signal),
+            signal,
+          );
         return (await loadUsable(key, launchContext)) ?? builds.run(key, build, buildOptions);
       }),
 
@@ -180,12 +187,20 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         });
       }
       void store.touch(stored.key);
-      const launch = (directory: string, signal: AbortSignal): Promise<Launched> =>
-        cloneGuest(launchContext, directory, stored, signal).catch(async (error) => {
+      const launch = async (directory: string, signal: AbortSignal): Promise<Launched> => {
+        try {
+          return await cloneGuest(launchContext, directory, stored, signal);
+        } catch (error) {
+          if (!isSandboxesError(error, "GuestFailed")) throw error;
+        }
+        // QEMU may have been killed, by a host short of memory for one. If it ends again it is for the template.
+        await removeVmDirectory(directory);
+        return cloneGuest(launchContext, directory, stored, signal).catch(async (error) => {
           // Damaged though it has its size: the next `ensureTemplate` makes another.
           if (isSandboxesError(error, "GuestFailed")) await store.remove(stored.key);
           throw error;
         });
+      };
       return start(cloneOptions, launch, stored.spec.warmUp);
     },
 
@@ -202,17 +217,19 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       if (known) return known;
       const qemu = await findQemuProcess(directory);
       if (!qemu) return undefined;
-      const { status } = vmStatus.parse(await qemu.qmp.execute("query-status"));
-      if (status === "paused") return register(vmId, qemu, { paused: true });
-      if (status !== "running") {
+      try {
+        const { status } = vmStatus.parse(await qemu.qmp.execute("query-status"));
+        if (status === "paused") return register(vmId, qemu, { paused: true });
+        if (status !== "running") throw new SandboxesError("GuestFailed", `its virtual machine is "${status}"`);
+        const agent = await connectAgent(await qemu.connectAgentSocket(), { helloTimeoutMs: adoptHelloMs });
+        return register(vmId, qemu, { agent, paused: false });
+      } catch (error) {
         qemu.qmp.close();
-        return undefined;
+        throw error;
       }
-      const agent = await connectAgent(await qemu.connectAgentSocket(), { helloTimeoutMs: adoptHelloMs });
-      return register(vmId, qemu, { agent, paused: false });
     },
 
-    listVms: () => readdir(vmsDirectory),
+    listVms: async () => (await readdir(vmsDirectory)).filter(isVmId),
 
     async destroy(vmId) {
       const directory = directoryOf(vmId);

@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { SandboxesError } from "../../../client/errors";
 import { identify, isAlive, killAndWait, type ProcessIdentity } from "../processes";
 import { connectUnix } from "../unixSocket";
-import { readRecord, removeVmDirectory as removeDirectory, writeRecord } from "../vmDirectory";
+import { endProcessesIn, readRecord, removeVmDirectory as removeDirectory, writeRecord } from "../vmDirectory";
 import { openQmp, type Qmp } from "./qmp";
-import type { Spawner } from "./spawner";
+import type { SpawnedProcess, Spawner, SpawnRequest } from "./spawner";
 
 /** A QEMU and our ends of its two sockets. */
 export interface QemuProcess {
@@ -19,6 +19,8 @@ export interface QemuProcess {
   connectAgentSocket(signal?: AbortSignal): Promise<Socket>;
 }
 
+/** What may run in the directory of a VM: the second is the first before it has become it. */
+const programs = ["qemu", "spawner"];
 /** The log is for people who look for the reason of a crash. */
 const maxLogBytes = 1 << 20;
 
@@ -30,7 +32,7 @@ export async function startQemu(
 ): Promise<QemuProcess> {
   const { directory } = request;
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const { pid, ended } = await spawner.spawn({ ...request, fileSizeLimit: maxLogBytes });
+  const { pid, ended } = await spawn(spawner, { ...request, fileSizeLimit: maxLogBytes });
   const identity = await identify(pid);
   if (!identity) throw new SandboxesError("GuestFailed", `QEMU ended at once: ${await lastWords(directory)}`);
   try {
@@ -56,7 +58,18 @@ export async function findQemuProcess(directory: string, signal?: AbortSignal): 
 
 /** Ends whatever runs in the directory and removes it. Repeatable. */
 export async function removeVmDirectory(directory: string): Promise<void> {
-  await removeDirectory(directory, ["qemu"]);
+  await removeDirectory(directory, programs);
+}
+
+/** A spawner that is killed takes the requests it has not answered with it, but maybe not what it did for them. */
+async function spawn(spawner: Spawner, request: SpawnRequest): Promise<SpawnedProcess> {
+  try {
+    return await spawner.spawn(request);
+  } catch {
+    // Told below if it happens again.
+    await endProcessesIn(request.directory, programs);
+    return spawner.spawn(request);
+  }
 }
 
 /** The last lines that QEMU wrote, for a message. */

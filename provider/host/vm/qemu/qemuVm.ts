@@ -11,6 +11,8 @@ import type { QmpEvent } from "./qmp";
 const resumedHelloMs = 20_000;
 /** After its channel closed QEMU only has to leave. */
 const exitGraceMs = 3_000;
+/** QEMU that ends closes the guest's connection first, a moment before its own. */
+const closeGraceMs = 1_000;
 
 /** A VM under QEMU. Made over a process whose guest is known to have answered. */
 export class QemuVm implements Vm {
@@ -35,11 +37,11 @@ export class QemuVm implements Vm {
     this.id = id;
     this.#qemu = qemu;
     this.#connectAgent = connectAgent;
-    this.#agent = state.agent;
     this.#paused = state.paused;
     this.#onDestroyed = state.onDestroyed;
     qemu.qmp.onEvent((event) => this.#onEvent(event));
     this.exited = this.#watch();
+    if (state.agent) this.#connected(state.agent);
   }
 
   get pid(): number {
@@ -58,19 +60,22 @@ export class QemuVm implements Vm {
   pause(): Promise<void> {
     return this.#inTurn(async () => {
       if (this.#paused) return;
+      // Before it is: the event of it is not an accident then.
       this.#paused = true;
-      await this.#qemu.qmp.execute("stop");
+      await this.#qemu.qmp.execute("stop").catch((error) => {
+        this.#paused = false;
+        throw error;
+      });
     });
   }
 
   resume(): Promise<void> {
     return this.#inTurn(async () => {
-      if (!this.#paused) return;
-      await this.#qemu.qmp.execute("cont");
+      if (this.#paused) await this.#qemu.qmp.execute("cont");
       this.#paused = false;
-      this.#agent ??= await this.#connectAgent(await this.#qemu.connectAgentSocket(), {
-        helloTimeoutMs: resumedHelloMs,
-      });
+      if (this.#agent) return;
+      const socket = await this.#qemu.connectAgentSocket();
+      this.#connected(await this.#connectAgent(socket, { helloTimeoutMs: resumedHelloMs }));
     });
   }
 
@@ -99,6 +104,16 @@ export class QemuVm implements Vm {
     this.#onDestroyed();
   }
 
+  /** A guest that nobody can talk to any more is of no use: its agent broke the protocol. */
+  #connected(agent: GuestAgent): void {
+    this.#agent = agent;
+    void agent.closed.then(async ({ message }) => {
+      const isGone = this.#qemu.qmp.closed.then(() => true);
+      const isAlone = !(await Promise.race([isGone, delay(closeGraceMs, false, { ref: false })]));
+      if (isAlone && this.#reason === undefined) this.#end(message);
+    });
+  }
+
   #inTurn(step: () => Promise<void>): Promise<void> {
     const next = this.#transition.then(step);
     this.#transition = next.catch(() => undefined);
@@ -124,12 +139,12 @@ export class QemuVm implements Vm {
 
   async #watch(): Promise<VmExit> {
     const { qmp, ended, identity, directory } = this.#qemu;
-    await qmp.closed;
+    const givenUp = await qmp.closed;
     if (this.#reason === released) return new Promise(() => {});
     const how = await Promise.race([ended, this.#gone()]);
     this.#agent?.close();
     if (this.#destroyed) return { reason: this.#reason ?? "destroyed" };
-    const known = this.#reason ?? `QEMU (process ${identity.pid}) ended`;
+    const known = this.#reason ?? givenUp ?? `QEMU (process ${identity.pid}) ended`;
     return { reason: [known, how, await lastWords(directory)].filter(Boolean).join(": ") };
   }
 

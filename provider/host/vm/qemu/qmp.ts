@@ -10,14 +10,18 @@ export interface QmpEvent {
 
 /** QEMU's control channel. Commands may be issued at once after the connect; QEMU answers them in order. */
 export interface Qmp {
+  /** Rejects with `GuestFailed` when QEMU is gone, or does not answer in time and is given up. */
   execute(command: string, args?: Record<string, unknown>): Promise<unknown>;
   onEvent(listener: (event: QmpEvent) => void): void;
   /** Resolves with the first event of that name for which `accept` says yes; rejects when QEMU is gone. */
   waitFor(event: string, accept: (data: QmpEvent["data"]) => boolean): Promise<void>;
-  /** Settles when the channel is closed, by whichever side; never rejects. */
-  readonly closed: Promise<void>;
+  /** Settles when the channel is closed, by whichever side; never rejects. Says why where it was given up. */
+  readonly closed: Promise<string | undefined>;
   close(): void;
 }
+
+/** Commands take milliseconds, on a machine under heavy load a second. */
+const answerLimitMs = 30_000;
 
 const message = z.union([
   z.object({ return: z.unknown(), id: z.number() }),
@@ -32,6 +36,7 @@ export function openQmp(socket: Socket): Qmp {
   const listeners = new Set<(event: QmpEvent) => void>();
   let lastId = 0;
   let isClosed = false;
+  let givenUp: string | undefined;
 
   const settle = (id: number | undefined, answer: { return: unknown } | { error: { desc: string } }): void => {
     const request = pending.get(id ?? -1);
@@ -47,12 +52,12 @@ export function openQmp(socket: Socket): Qmp {
   });
   // Told by "close", which always follows.
   socket.on("error", () => {});
-  const closed = new Promise<void>((resolve) => {
+  const closed = new Promise<string | undefined>((resolve) => {
     socket.once("close", () => {
       isClosed = true;
-      for (const request of pending.values()) request.reject(gone());
+      for (const request of pending.values()) request.reject(gone(givenUp));
       pending.clear();
-      resolve();
+      resolve(givenUp);
     });
   });
 
@@ -60,7 +65,12 @@ export function openQmp(socket: Socket): Qmp {
     if (isClosed) return Promise.reject(gone());
     const id = ++lastId;
     socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
-    return new Promise((resolve, reject) => pending.set(id, { resolve, reject }));
+    const tooLate = setTimeout(() => {
+      givenUp = `QEMU did not answer "${command}" within ${answerLimitMs} ms`;
+      socket.destroy();
+    }, answerLimitMs);
+    const answer = new Promise((resolve, reject) => pending.set(id, { resolve, reject }));
+    return answer.finally(() => clearTimeout(tooLate));
   };
 
   return {
@@ -82,6 +92,6 @@ export function openQmp(socket: Socket): Qmp {
   };
 }
 
-function gone(): SandboxesError {
-  return new SandboxesError("GuestFailed", "the virtual machine is gone");
+function gone(why = "the virtual machine is gone"): SandboxesError {
+  return new SandboxesError("GuestFailed", why);
 }

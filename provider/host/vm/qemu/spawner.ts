@@ -23,6 +23,7 @@ export interface SpawnedProcess {
 
 /** Starts processes that outlive this one, through a process so small that forking it costs next to nothing. */
 export interface Spawner {
+  /** Rejects with `HostUnavailable` when the helper ends before it answers; the process may then run all the same. */
   spawn(request: SpawnRequest): Promise<SpawnedProcess>;
   close(): void;
 }
@@ -33,6 +34,9 @@ const reply = z.union([
   z.object({ exited: z.number(), code: z.number() }),
   z.object({ exited: z.number(), signal: z.number() }),
 ]);
+
+/** To fork and exec takes milliseconds; a helper that takes longer is stuck. */
+const answerLimitMs = 15_000;
 
 interface Pending {
   resolve(process: SpawnedProcess): void;
@@ -63,14 +67,18 @@ export function createSpawner(binary: string): Spawner {
     // A session of its own: Ctrl-C is for the host, which then closes its input.
     const started = spawn(binary, ["serve"], { stdio: ["pipe", "pipe", "inherit"], detached: true });
     const lost = (message: string): void => {
-      if (child === started) child = undefined;
+      if (child !== started) return;
+      child = undefined;
       for (const request of pending.values()) request.reject(new SandboxesError("HostUnavailable", message));
       pending.clear();
     };
     started.once("error", (error) => lost(`cannot start the spawner: ${error.message}`));
-    started.once("exit", (code, signal) => lost(`the spawner ended: ${signal ?? `exit code ${code}`}`));
-    // Told by "exit".
+    // Not "exit": what it said last may still be on its way.
+    started.once("close", (code, signal) => lost(`the spawner ended: ${signal ?? `exit code ${code}`}`));
+    // Told by "close".
     started.stdin.on("error", () => {});
+    // It does not speak as agreed.
+    started.stdout.on("error", () => started.kill("SIGKILL"));
     readLines(started.stdout, receive);
     return started;
   };
@@ -78,13 +86,15 @@ export function createSpawner(binary: string): Spawner {
   return {
     spawn(request) {
       child ??= start();
+      const asked = child;
       const id = ++lastId;
-      child.stdin.write(encode(id, request));
-      return new Promise((resolve, reject) => pending.set(id, { resolve, reject }));
+      asked.stdin.write(encode(id, request));
+      const tooLate = setTimeout(() => asked.kill("SIGKILL"), answerLimitMs);
+      const answer = new Promise<SpawnedProcess>((resolve, reject) => pending.set(id, { resolve, reject }));
+      return answer.finally(() => clearTimeout(tooLate));
     },
     close() {
       child?.stdin.end();
-      child = undefined;
     },
   };
 }

@@ -28,7 +28,7 @@ export interface TemplateStore {
   workDirectory(): string;
   /** Moves `ram` and `state` out of the work directory and into their place under the key. */
   publish(work: string, meta: TemplateMeta): Promise<StoredTemplate>;
-  /** Ends and removes builds that an earlier process left. */
+  /** Ends and removes builds that an earlier process left; what cannot be removed is left for the next time. */
   removeLeftovers(): Promise<void>;
 }
 
@@ -111,7 +111,8 @@ export function createTemplateStore(root: string): TemplateStore {
     },
     async removeLeftovers() {
       const names = await readdir(root).catch(() => []);
-      for (const name of names) if (name.startsWith(".")) await removeVmDirectory(join(root, name));
+      const leftovers = names.filter((name) => name.startsWith("."));
+      await Promise.allSettled(leftovers.map((name) => removeVmDirectory(join(root, name))));
     },
   };
 }
