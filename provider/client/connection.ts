@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { isAbsolute } from "node:path";
+import type { TokenSource } from "./azure/tokens";
 import { ensureEmbeddedHost } from "./embeddedHost";
 import { SandboxesError } from "./errors";
 
@@ -14,6 +15,18 @@ export interface Connection {
   resourceGroupName: string;
   /** Name of the sandbox group; callers that need one have their own default. */
   group?: string;
+  /** Present where the endpoint is the control plane of an Azure cloud; absent: a self-hosted endpoint. */
+  azure?: AzureAccess;
+}
+
+/** What it takes to speak with Azure, which has a plane of its own for the contents of groups. */
+export interface AzureAccess {
+  tokens: TokenSource;
+  /** OAuth scopes of the two planes. */
+  controlScope: string;
+  dataScope: string;
+  /** Domain that a data plane's address must lie in; undefined: any, for an own control plane. */
+  dataPlaneDomain?: string;
 }
 
 export interface ConnectionOptions {

@@ -8,6 +8,7 @@ import {
   type DiskImageView,
   diskImagePage,
   diskImageView,
+  newerCreateContent,
   type PublicImageView,
   publicImagePage,
 } from "./wire/diskImages";
@@ -35,8 +36,9 @@ export class DiskImagesApi {
   /** Begins an import and answers at once, often `Building`; see `waitUntilReady`. */
   create(content: CreateDiskImageContent, { signal }: CallOptions = {}): Promise<DiskImageView> {
     const action = `create a disk image from "${content.image.base}"`;
-    const request = { method: "PUT", path: this.#path, json: content, action, signal, repeatable: false } as const;
-    return this.#http.json(diskImageView, request);
+    const { createMethod: method, imageBySource } = this.#http.plane.dialect;
+    const json = imageBySource ? newerCreateContent(content) : content;
+    return this.#http.json(diskImageView, { method, path: this.#path, json, action, signal, repeatable: false });
   }
 
   /** Waits until sandboxes can be made from it; rejects with the reason of a failed import. */

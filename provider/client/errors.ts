@@ -30,6 +30,11 @@ export const errorCatalogue = {
   Timeout: { status: 408, wire: "Timeout", meaning: "A time limit ran out." },
   ExecFailed: { status: 422, wire: "ExecFailed", meaning: "The program could not be started, or failed when checked." },
   GuestFailed: { status: 502, wire: "GuestFailed", meaning: "The sandbox stopped answering." },
+  ServiceFailed: {
+    status: 502,
+    wire: "ServiceFailed",
+    meaning: "The service took the request and failed to carry it out.",
+  },
   HostUnavailable: { status: 503, wire: "HostUnavailable", meaning: "The host cannot be reached or cannot start." },
   Internal: { status: 500, wire: "InternalError", meaning: "A fault of this software; please report it." },
 } as const satisfies Record<string, { status: number; wire: string; meaning: string }>;

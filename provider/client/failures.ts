@@ -1,4 +1,6 @@
 import { codeOf, type ErrorCode, isSandboxesError, SandboxesError } from "./errors";
+import type { Judgement } from "./plane";
+import { scrub } from "./secrets";
 import { type ReadError, readErrorBody } from "./wire/errors";
 
 /** True when the service itself said that the thing asked for is not there: gone, not merely out of sight. */
@@ -18,14 +20,25 @@ export interface Answer {
   status: number;
   /** Parsed JSON, or text. */
   body: unknown;
+  /** Ours. */
   requestId: string;
+  /** The service's own name for the request, which its support asks for. */
+  serviceRequestId?: string;
+}
+
+/** What an answer of a self-hosted endpoint means; see `Plane`. */
+export function judgeHost(answer: Answer, action: string): Judgement {
+  const { status } = answer;
+  const error = failureOf(answer, action);
+  if (status === 429) return { error, repeat: "refused" };
+  return { error, repeat: status === 502 || status === 503 || status === 504 ? "unknown" : "no" };
 }
 
 /** The error of an answer of status 400 and above. `action` reads on from "Cannot": `create a sandbox`. */
 export function failureOf(answer: Answer, action: string): SandboxesError {
   const read = readErrorBody(answer.body);
   const said = read.message ?? read.code ?? `HTTP status ${answer.status} without a reason`;
-  return new SandboxesError(codeOfAnswer(answer, read), `Cannot ${action}: ${said}`, {
+  return new SandboxesError(codeOfAnswer(answer, read), scrub(`Cannot ${action}: ${said}`), {
     status: answer.status,
     serviceCode: read.code,
     requestId: answer.requestId,
@@ -56,7 +69,8 @@ export function transportFailure(
   endpoint: string,
   requestId: string,
 ): TransportFailure {
-  const { code, syscall, message } = systemError(cause);
+  const { code, syscall, message: unclean } = systemError(cause);
+  const message = scrub(unclean);
   const details = { requestId, cause };
   if (code === "UND_ERR_HEADERS_TIMEOUT" || code === "UND_ERR_BODY_TIMEOUT") {
     return {

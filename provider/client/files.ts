@@ -33,7 +33,8 @@ export class FilesApi {
   /** Replaces the file; answers the bytes written, where the service tells. */
   async write(id: string, path: string, body: Body, options: WriteOptions = {}): Promise<number | undefined> {
     const result = await this.#http.json(fileResultView, {
-      method: "PUT",
+      method: this.#http.plane.dialect.writeFileMethod,
+      repeatable: true,
       path: this.#files(id),
       query: {
         path,

@@ -1,10 +1,12 @@
 import { groupsPath } from "./connection";
 import { SandboxesError } from "./errors";
 import { isMissing } from "./failures";
-import type { CallOptions, HttpClient } from "./http";
-import { allOf, eachOf } from "./pages";
+import type { CallOptions, FullAnswer, HttpClient } from "./http";
+import { followOperation, operationFailure } from "./operation";
+import { allOf, eachLinked } from "./pages";
 import { poll } from "./poll";
 import { type GroupPatch, type GroupPut, type GroupView, groupPage, groupView } from "./wire/groups";
+import { environmentVersion } from "./wire/identifiers";
 
 /** Azure was seen to take ten minutes for the deletion of a group. */
 const settleTimeoutMs = 15 * 60_000;
@@ -20,9 +22,13 @@ export class GroupsApi {
   /** Creates or replaces; resolves when the service has finished. Repeatable. */
   async put(name: string, content: GroupPut, { signal }: CallOptions = {}): Promise<GroupView> {
     const action = `create sandbox group "${name}"`;
-    const path = this.#path(name);
-    const view = await this.#http.json(groupView, { method: "PUT", path, json: content, action, signal });
-    return this.#settled(name, view, signal);
+    const { environmentId } = content.properties ?? {};
+    const json = { ...content, properties: this.#isAzure ? plainProperties(content.properties) : content.properties };
+    const answer = await this.#http.answer({ method: "PUT", path: this.#path(name), json, action, signal });
+    const view = await this.#settled(name, answer, action, signal);
+    // The version that knows environments drops the identity of a group that is put: so it is added to what is there.
+    if (!environmentId || !this.#isAzure) return view;
+    return this.patch(name, { properties: { environmentId } }, { signal });
   }
 
   async get(name: string, { signal }: CallOptions = {}): Promise<GroupView> {
@@ -34,22 +40,26 @@ export class GroupsApi {
   async patch(name: string, content: GroupPatch, { signal }: CallOptions = {}): Promise<GroupView> {
     const action = `update sandbox group "${name}"`;
     const path = this.#path(name);
+    const { environmentId } = content.properties ?? {};
+    const azures = { ...content, properties: environmentId ? { environmentId } : undefined };
+    const query = { "api-version": this.#isAzure && environmentId ? environmentVersion : undefined };
+    const json = this.#isAzure ? azures : content;
     // Setting values is repeatable, though PATCH in general is not.
-    const request = { method: "PATCH", path, json: content, action, signal, repeatable: true } as const;
-    return this.#settled(name, await this.#http.json(groupView, request), signal);
+    const request = { method: "PATCH", path, query, json, action, signal, repeatable: true } as const;
+    return this.#settled(name, await this.#http.answer(request), action, signal);
   }
 
   /** Removes the group and everything in it; resolves when it is gone, also when it was not there. */
   async delete(name: string, { signal }: CallOptions = {}): Promise<void> {
     const action = `delete sandbox group "${name}"`;
+    const options = { signal, timeoutMs: settleTimeoutMs };
     try {
-      const status = await this.#http.status({ method: "DELETE", path: this.#path(name), action, signal });
-      if (status !== 202) return;
-      await poll(() => this.get(name, { signal }).then(() => undefined), {
-        signal,
-        timeoutMs: settleTimeoutMs,
-        what: `sandbox group "${name}" to be deleted`,
-      });
+      const answer = await this.#http.answer({ method: "DELETE", path: this.#path(name), action, signal });
+      if (answer.status !== 202) return;
+      await followOperation(this.#http, answer, { ...options, action });
+      // Also after an operation that says it is done: only what cannot be read any more is gone.
+      const what = `sandbox group "${name}" to be deleted`;
+      await poll(() => this.get(name, { signal }).then(() => undefined), { ...options, what });
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
@@ -58,26 +68,52 @@ export class GroupsApi {
   async list({ signal }: CallOptions = {}): Promise<GroupView[]> {
     const { connection } = this.#http;
     const request = { method: "GET", path: groupsPath(connection), action: "list sandbox groups", signal } as const;
-    return allOf(eachOf(this.#http, groupPage, request));
+    return allOf(eachLinked(this.#http, groupPage, request));
   }
 
-  async #settled(name: string, view: GroupView, signal?: AbortSignal): Promise<GroupView> {
-    const what = `sandbox group "${name}" to be provisioned`;
-    let latest: GroupView | undefined = view;
+  /** Address of a group's data plane, as the group itself tells it; made from its region only where it does not. */
+  async dataPlaneEndpoint(name: string, options: CallOptions = {}): Promise<string> {
+    const { location, properties } = await this.get(name, options);
+    const region = location.toLowerCase().replaceAll(" ", "");
+    const endpoint = properties.managementEndpoint ?? `https://management.${region}.azuredevcompute.io`;
+    const domain = this.#http.connection.azure?.dataPlaneDomain;
+    const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+    const trusted = !domain || url?.hostname === domain || url?.hostname.endsWith(`.${domain}`);
+    if (url?.protocol === "https:" && !url.username && trusted) return url.href.replace(/\/+$/, "");
+    throw new SandboxesError(
+      "ServiceFailed",
+      `The data plane of sandbox group "${name}" is not at ${domain}: no token is sent there`,
+    );
+  }
+
+  /** Waits for the operation that the answer names, else for the state that it tells; answers the group as it is then. */
+  async #settled(name: string, answer: FullAnswer, action: string, signal?: AbortSignal): Promise<GroupView> {
+    const options = { signal, timeoutMs: settleTimeoutMs };
+    const followed = await followOperation(this.#http, answer, { ...options, action });
+    const parsed = groupView.safeParse(answer.body);
+    let latest: GroupView | undefined = followed || !parsed.success ? undefined : parsed.data;
     const ask = async () => {
       latest ??= await this.get(name, { signal });
       const { provisioningState: state = "Succeeded" } = latest.properties;
       if (state === "Succeeded") return latest;
-      if (state === "Failed" || state === "Canceled") {
-        throw new SandboxesError("Internal", `Cannot provision sandbox group "${name}": the service says ${state}`);
-      }
+      if (state === "Failed" || state === "Canceled") throw operationFailure(action, state, undefined, undefined);
       latest = undefined;
       return undefined;
     };
-    return poll(ask, { signal, timeoutMs: settleTimeoutMs, what });
+    return poll(ask, { ...options, what: `sandbox group "${name}" to be provisioned` });
+  }
+
+  get #isAzure(): boolean {
+    return this.#http.connection.azure !== undefined;
   }
 
   #path(name: string): string {
     return `${groupsPath(this.#http.connection)}/${encodeURIComponent(name)}`;
   }
+}
+
+/** What Azure knows in its usual version; it refuses a body without `properties`, even where it is empty. */
+function plainProperties(properties: GroupPut["properties"]): NonNullable<GroupPut["properties"]> {
+  const { environmentId, requireHardwareIsolation, ...rest } = properties ?? {};
+  return rest;
 }

@@ -4,10 +4,10 @@ import { Agent, type Dispatcher } from "undici";
 import type { z } from "zod";
 import { type Connection, socketPathOf } from "./connection";
 import { SandboxesError } from "./errors";
-import { failureOf, transportFailure } from "./failures";
+import { type Answer, transportFailure } from "./failures";
+import type { Plane } from "./plane";
 import { type Attempt, type RetryPolicy, readRetryAfter, withRetry } from "./retry";
 import { connectUnix } from "./socket";
-import { defaultApiVersion } from "./wire/identifiers";
 
 /** A streamed body can be sent once only, whatever `repeatable` says. */
 export type Body = Uint8Array | AsyncIterable<Uint8Array>;
@@ -32,25 +32,25 @@ export interface HttpRequest extends CallOptions {
 
 export interface HttpOptions {
   retry?: RetryPolicy;
+  /** Of the data plane. */
+  apiVersion?: string;
+  /** How long the target azure waits for a role to take effect. */
+  roleRetry?: RetryPolicy;
 }
 
 const defaultTimeoutMs = 60_000;
 
-/** Sends requests to one endpoint over kept connections; idle ones do not keep the process alive. */
+/** Sends requests to one plane of a service over kept connections; idle ones do not keep the process alive. */
 export class HttpClient {
   readonly connection: Connection;
+  readonly plane: Plane;
   readonly #agent: Agent;
-  readonly #origin: string;
-  readonly #pathPrefix: string;
-  readonly retry: RetryPolicy | undefined;
 
-  constructor(connection: Connection, options: HttpOptions = {}) {
+  /** The agent is shared by the planes of one service, and closed by its owner. */
+  constructor(connection: Connection, plane: Plane, agent: Agent) {
     this.connection = connection;
-    this.#agent = agentFor(connection);
-    const url = new URL(socketPathOf(connection.endpoint) === undefined ? connection.endpoint : "http://localhost");
-    this.#origin = url.origin;
-    this.#pathPrefix = url.pathname.replace(/\/+$/, "");
-    this.retry = options.retry;
+    this.plane = plane;
+    this.#agent = agent;
   }
 
   /** Sends, and reads the answer through a schema. */
@@ -71,6 +71,16 @@ export class HttpClient {
     });
   }
 
+  /** Sends, and hands out all there is: for answers whose headers matter. */
+  answer(request: HttpRequest): Promise<FullAnswer> {
+    return this.#run(request, async (response, requestId) => ({
+      status: response.statusCode,
+      headers: Object.fromEntries(Object.entries(response.headers).map(([name, value]) => [name, single(value)])),
+      body: parseJson(await response.body.text()),
+      requestId,
+    }));
+  }
+
   /** Sends, and tells only the status: for answers that may be empty. */
   status(request: HttpRequest): Promise<number> {
     return this.#run(request, async (response) => {
@@ -84,11 +94,6 @@ export class HttpClient {
     return this.#run(request, async (response) => response.body);
   }
 
-  /** Lets running requests end, then closes the connections. Repeatable. */
-  async close(): Promise<void> {
-    if (!this.#agent.closed) await this.#agent.close();
-  }
-
   #run<T>(
     request: HttpRequest,
     consume: (response: Dispatcher.ResponseData, requestId: string) => Promise<T>,
@@ -96,9 +101,19 @@ export class HttpClient {
     const requestId = randomUUID();
     const oneShot = request.body !== undefined && !(request.body instanceof Uint8Array);
     const repeatable = request.repeatable ?? ["GET", "PUT", "DELETE"].includes(request.method);
-    const attempt = () => this.#attempt(request, requestId, consume);
-    const limited = oneShot ? { attempts: 1, budgetMs: 0, baseMs: 0, maxMs: 0 } : this.retry;
-    return withRetry(attempt, { repeatable, policy: limited, signal: request.signal });
+    let mayRenew = true;
+    const attempt = async () => {
+      const result = await this.#attempt(request, requestId, consume);
+      if (!("error" in result) || !mayRenew || !isUnauthorized(result.error)) return result;
+      mayRenew = false;
+      return this.plane.renewToken?.() ? { ...result, repeat: "refused" as const } : result;
+    };
+    const limited = oneShot ? { attempts: 1, budgetMs: 0, baseMs: 0, maxMs: 0 } : this.plane.retry;
+    const once = async () => {
+      const result = await attempt();
+      return "error" in result ? { ...result, repeat: "no" as const } : result;
+    };
+    return withRetry(oneShot ? once : attempt, { repeatable, policy: limited, signal: request.signal });
   }
 
   async #attempt<T>(
@@ -108,22 +123,25 @@ export class HttpClient {
   ): Promise<Attempt<T>> {
     const { action, signal } = request;
     signal?.throwIfAborted();
+    const endpoint = await this.plane.endpoint(signal);
     try {
-      const response = await this.#send(request, requestId);
-      if (response.statusCode < 400) return { value: await consume(response, requestId) };
+      const response = await this.#send(request, endpoint, requestId);
+      if (response.statusCode < 400) {
+        const value = await consume(response, requestId);
+        this.plane.succeeded?.();
+        return { value };
+      }
       const body = parseJson(await response.body.text());
-      const error = failureOf({ status: response.statusCode, body, requestId }, action);
-      const afterMs = readRetryAfter(single(response.headers["retry-after"]));
-      return { error, repeat: repeatOf(response.statusCode), afterMs };
+      return judged(this.plane, { status: response.statusCode, body, requestId, headers: response.headers }, action);
     } catch (error) {
       if (error instanceof SandboxesError) return { error, repeat: "no" };
       signal?.throwIfAborted();
-      return transportFailure(error, action, this.connection.endpoint, requestId);
+      return transportFailure(error, action, endpoint, requestId);
     }
   }
 
-  #send(request: HttpRequest, requestId: string): Promise<Dispatcher.ResponseData> {
-    const headers = requestHeaders(this.connection, requestId);
+  async #send(request: HttpRequest, endpoint: string, requestId: string): Promise<Dispatcher.ResponseData> {
+    const headers = requestHeaders(await this.plane.token(request.signal), requestId);
     let body: Uint8Array | string | Readable | undefined;
     if (request.body !== undefined) {
       headers["content-type"] = "application/octet-stream";
@@ -134,9 +152,10 @@ export class HttpClient {
       body = JSON.stringify(request.json ?? {});
     }
     const timeout = request.timeoutMs ?? defaultTimeoutMs;
+    const url = new URL(socketPathOf(endpoint) === undefined ? endpoint : "http://localhost");
     return this.#agent.request({
-      origin: this.#origin,
-      path: this.#pathPrefix + withQuery(request.path, request.query),
+      origin: url.origin,
+      path: url.pathname.replace(/\/+$/, "") + withQuery(request.path, this.plane.dialect.apiVersion, request.query),
       method: request.method,
       headers,
       body,
@@ -147,23 +166,44 @@ export class HttpClient {
   }
 }
 
+export interface FullAnswer {
+  status: number;
+  /** By lower-case name. */
+  headers: Record<string, string | undefined>;
+  /** Parsed JSON, or text. */
+  body: unknown;
+  requestId: string;
+}
+
 /** Adds the query and, unless the path has one already (a next link), the api-version. */
-export function withQuery(path: string, query: Record<string, string | undefined> = {}): string {
+export function withQuery(path: string, apiVersion: string, query: Record<string, string | undefined> = {}): string {
   const [bare, old] = splitOnce(path, "?");
   const params = new URLSearchParams(old);
-  if (!params.has("api-version")) params.set("api-version", defaultApiVersion);
+  if (!params.has("api-version")) params.set("api-version", apiVersion);
   for (const [key, value] of Object.entries(query)) if (value !== undefined) params.set(key, value);
   return `${bare}?${params}`;
 }
 
 /** Headers that go with every request, also with the opening of a WebSocket. */
-export function requestHeaders({ token }: Connection, requestId: string): Record<string, string> {
+export function requestHeaders(token: string | undefined, requestId: string): Record<string, string> {
   const headers: Record<string, string> = { accept: "*/*", "x-ms-client-request-id": requestId };
   if (token !== undefined) headers.authorization = `Bearer ${token}`;
   return headers;
 }
 
-function agentFor({ endpoint, ca }: Connection): Agent {
+/** What an answer of status 400 and above means on that plane, with the service's wish for the time to wait. */
+export function judged(
+  plane: Plane,
+  answer: Answer & { headers: Record<string, string | string[] | undefined> },
+  action: string,
+): Extract<Attempt<never>, { error: unknown }> {
+  const afterMs = readRetryAfter(single(answer.headers["retry-after"]));
+  const serviceRequestId = single(answer.headers["x-ms-request-id"]);
+  return { afterMs, ...plane.judge({ ...answer, serviceRequestId }, action) };
+}
+
+/** Connections to the endpoints of one service; to close when done, idle ones keep no process alive. */
+export function agentFor({ endpoint, ca }: Connection): Agent {
   const path = socketPathOf(endpoint);
   if (path === undefined) return new Agent({ connect: { ca } });
   return new Agent({
@@ -175,10 +215,8 @@ function agentFor({ endpoint, ca }: Connection): Agent {
   });
 }
 
-/** Whether an answer of that status lets the request be sent again. */
-export function repeatOf(status: number): "no" | "refused" | "unknown" {
-  if (status === 429) return "refused";
-  return status === 502 || status === 503 || status === 504 ? "unknown" : "no";
+function isUnauthorized(error: unknown): boolean {
+  return error instanceof SandboxesError && error.status === 401;
 }
 
 /** JSON, or the text itself where it is none. */

@@ -7,6 +7,8 @@ export interface PollOptions {
   timeoutMs: number;
   /** What is waited for, for the message: `disk image '…' to be ready`. */
   what: string;
+  /** What the service asks to wait before the next question, if it did. */
+  wishMs?: () => number | undefined;
 }
 
 const firstMs = 50;
@@ -18,9 +20,10 @@ export async function poll<T>(ask: () => Promise<T | undefined>, options: PollOp
   for (let delay = firstMs; ; delay = Math.min(lastMs, delay * 1.5)) {
     const value = await ask();
     if (value !== undefined) return value;
-    if (performance.now() + delay > deadline) {
+    const wait = Math.max(delay, options.wishMs?.() ?? 0);
+    if (performance.now() + wait > deadline) {
       throw new SandboxesError("Timeout", `Waited ${Math.round(options.timeoutMs / 1000)} s for ${options.what}`);
     }
-    await pause(delay, options.signal);
+    await pause(wait, options.signal);
   }
 }

@@ -6,7 +6,14 @@ import { setTimeout as sleep } from "node:timers/promises";
  */
 export type Attempt<T> =
   | { value: T }
-  | { error: unknown; repeat: "no" | "refused" | "unknown" /** The service's own wish. */; afterMs?: number };
+  | {
+      error: unknown;
+      repeat: "no" | "refused" | "unknown";
+      /** The service's own wish. */
+      afterMs?: number;
+      /** In place of the usual one, for a failure that takes another time to pass. */
+      policy?: RetryPolicy;
+    };
 
 export interface RetryPolicy {
   /** Attempts in all, the first included. */
@@ -30,17 +37,20 @@ export interface RetryOptions {
 
 /** Runs attempts until one succeeds, may not be repeated, or the policy is used up; then throws the last error. */
 export async function withRetry<T>(attempt: () => Promise<Attempt<T>>, options: RetryOptions): Promise<T> {
-  const { repeatable, policy = defaultRetryPolicy, signal, random = Math.random } = options;
+  const { repeatable, policy: usual = defaultRetryPolicy, signal, random = Math.random } = options;
   let waited = 0;
   for (let count = 1; ; count++) {
     const result = await attempt();
     if ("value" in result) return result.value;
+    const policy = result.policy ?? usual;
     const allowed = result.repeat === "refused" || (result.repeat === "unknown" && repeatable);
     if (!allowed || count >= policy.attempts) throw result.error;
     // Half fixed, half random: clients that failed together do not come back together.
     const step = Math.min(policy.maxMs, policy.baseMs * 2 ** (count - 1));
-    const delay = result.afterMs ?? step / 2 + random() * (step / 2);
-    if (waited + delay > policy.budgetMs) throw result.error;
+    const least = result.afterMs ?? step / 2;
+    if (waited + least > policy.budgetMs) throw result.error;
+    // The jitter keeps within the budget, for the sake of those that the service told to come exactly then.
+    const delay = least + random() * Math.min(step / 2, policy.budgetMs - waited - least);
     waited += delay;
     await pause(delay, signal);
   }

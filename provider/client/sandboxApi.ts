@@ -1,8 +1,10 @@
+import type { Agent } from "undici";
 import { type Connection, groupDataPath } from "./connection";
 import { DiskImagesApi } from "./diskImages";
 import { FilesApi } from "./files";
 import { GroupsApi } from "./groups";
-import { type CallOptions, HttpClient, type HttpOptions } from "./http";
+import { agentFor, type CallOptions, HttpClient, type HttpOptions } from "./http";
+import { openPlanes, type Planes } from "./planes";
 import { SandboxesApi } from "./sandboxes";
 import { type HostStatusView, hostStatusView } from "./wire/status";
 
@@ -10,17 +12,23 @@ import { type HostStatusView, hostStatusView } from "./wire/status";
 export class SandboxApi {
   readonly connection: Connection;
   readonly groups: GroupsApi;
+  readonly #agent: Agent;
+  readonly #planes: Planes;
   readonly #http: HttpClient;
 
   constructor(connection: Connection, options: HttpOptions = {}) {
     this.connection = connection;
-    this.#http = new HttpClient(connection, options);
+    this.#agent = agentFor(connection);
+    const endpointOf = async (group: string, signal?: AbortSignal) => this.groups.dataPlaneEndpoint(group, { signal });
+    this.#planes = openPlanes(connection, options, endpointOf);
+    this.#http = new HttpClient(connection, this.#planes.control, this.#agent);
     this.groups = new GroupsApi(this.#http);
   }
 
   /** The data plane of one group; asks nothing by itself. */
   group(name: string): GroupApi {
-    return new GroupApi(this.#http, groupDataPath(this.connection, name));
+    const http = new HttpClient(this.connection, this.#planes.data(name), this.#agent);
+    return new GroupApi(http, groupDataPath(this.connection, name));
   }
 
   /** Self-hosted only: accelerator, isolation, counts. */
@@ -30,8 +38,8 @@ export class SandboxApi {
   }
 
   /** Lets running requests end. Repeatable. */
-  close(): Promise<void> {
-    return this.#http.close();
+  async close(): Promise<void> {
+    if (!this.#agent.closed) await this.#agent.close();
   }
 }
 

@@ -22,8 +22,8 @@ export interface ListSandboxesOptions extends CallOptions {
 
 /** The first sandbox of an image may wait for its template to boot, minutes where the host emulates. */
 const createTimeoutMs = 10 * 60_000;
-/** Azure was seen to take minutes for a stop. */
-const settleTimeoutMs = 5 * 60_000;
+/** Azure was seen to take more than four minutes for a stop of a large sandbox. */
+const settleTimeoutMs = 15 * 60_000;
 
 const stoppedStates = new Set(["stopped", "suspended", "idle"]);
 const failedStates = new Set(["failed", "deleting", "stopfailed"]);
@@ -44,7 +44,7 @@ export class SandboxesApi {
    */
   async create(content: CreateSandboxContent, { signal }: CallOptions = {}): Promise<SandboxView> {
     const view = await this.#http.json(sandboxView, {
-      method: "PUT",
+      method: this.#http.plane.dialect.createMethod,
       path: this.#path,
       json: content,
       action: "create a sandbox",
@@ -104,14 +104,16 @@ export class SandboxesApi {
 
   /** Suspends: processes and memory stay. Rejects with `NotRunning` when it is stopped already. */
   async stop(id: string, { signal }: CallOptions = {}): Promise<SandboxView> {
-    await this.#http.status({ method: "POST", path: `${this.path(id)}/stop`, action: `stop sandbox "${id}"`, signal });
+    const request = { method: "POST", path: `${this.path(id)}/stop`, action: `stop sandbox "${id}"` } as const;
+    await this.#http.status({ ...request, timeoutMs: settleTimeoutMs, signal });
     return this.#waitFor(await this.get(id, { signal }), "stopped", settleTimeoutMs, signal);
   }
 
   /** Rejects with `InvalidState` when it runs already. */
   async resume(id: string, { signal }: CallOptions = {}): Promise<SandboxView> {
     const action = `resume sandbox "${id}"`;
-    await this.#http.status({ method: "POST", path: `${this.path(id)}/resume`, action, signal });
+    const request = { method: "POST", path: `${this.path(id)}/resume`, action } as const;
+    await this.#http.status({ ...request, timeoutMs: settleTimeoutMs, signal });
     return this.#waitFor(await this.get(id, { signal }), "running", settleTimeoutMs, signal);
   }
 

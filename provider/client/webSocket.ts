@@ -1,10 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import { text } from "node:stream/consumers";
 import WebSocket from "ws";
-import { type Connection, socketPathOf } from "./connection";
-import { failureOf, transportFailure } from "./failures";
-import { type HttpClient, parseJson, repeatOf, requestHeaders, withQuery } from "./http";
-import { type Attempt, readRetryAfter, withRetry } from "./retry";
+import { socketPathOf } from "./connection";
+import { transportFailure } from "./failures";
+import { type HttpClient, judged, parseJson, requestHeaders, withQuery } from "./http";
+import { type Attempt, withRetry } from "./retry";
 import { connectUnix } from "./socket";
 
 export interface OpenOptions {
@@ -22,15 +22,18 @@ const handshakeTimeoutMs = 60_000;
  * with a paused socket: the caller adds its listeners, then resumes it.
  */
 export function openWebSocket(http: HttpClient, path: string, options: OpenOptions): Promise<WebSocket> {
-  const attempt = () => dial(http.connection, withQuery(path), options);
-  return withRetry(attempt, { repeatable: true, policy: http.retry, signal: options.signal });
+  const attempt = () => dial(http, path, options);
+  return withRetry(attempt, { repeatable: true, policy: http.plane.retry, signal: options.signal });
 }
 
-function dial(connection: Connection, path: string, options: OpenOptions): Promise<Attempt<WebSocket>> {
+async function dial(http: HttpClient, path: string, options: OpenOptions): Promise<Attempt<WebSocket>> {
   const { action, requestId, signal } = options;
   signal?.throwIfAborted();
+  const endpoint = await http.plane.endpoint(signal);
+  const headers = requestHeaders(await http.plane.token(signal), requestId);
   return new Promise((resolve, reject) => {
-    const socket = newSocket(connection, path, requestId);
+    const target = withQuery(path, http.plane.dialect.apiVersion);
+    const socket = newSocket(endpoint, target, headers, http.connection.ca);
     const detach = () => {
       signal?.removeEventListener("abort", abort);
       // Ending a socket that never opened is told as an error, after the true reason.
@@ -50,10 +53,10 @@ function dial(connection: Connection, path: string, options: OpenOptions): Promi
       socket.pause();
       settle({ value: socket });
     });
-    socket.once("error", (error) => settle(transportFailure(error, action, connection.endpoint, requestId)));
+    socket.once("error", (error) => settle(transportFailure(error, action, endpoint, requestId)));
     socket.once("unexpected-response", (_request, response) => {
-      readRefusal(response, options)
-        .catch((error) => transportFailure(error, action, connection.endpoint, requestId))
+      readRefusal(http, response, options)
+        .catch((error) => transportFailure(error, action, endpoint, requestId))
         .then((attempt) => {
           settle(attempt);
           socket.terminate();
@@ -62,21 +65,20 @@ function dial(connection: Connection, path: string, options: OpenOptions): Promi
   });
 }
 
-async function readRefusal(response: IncomingMessage, { action, requestId }: OpenOptions): Promise<Attempt<never>> {
-  const status = response.statusCode ?? 0;
-  const error = failureOf({ status, body: parseJson(await text(response)), requestId }, action);
-  return { error, repeat: repeatOf(status), afterMs: readRetryAfter(response.headers["retry-after"]) };
+async function readRefusal(
+  { plane }: HttpClient,
+  response: IncomingMessage,
+  { action, requestId }: OpenOptions,
+): Promise<Attempt<never>> {
+  const { statusCode: status = 0, headers } = response;
+  return judged(plane, { status, body: parseJson(await text(response)), requestId, headers }, action);
 }
 
-function newSocket(connection: Connection, path: string, requestId: string): WebSocket {
-  const unixPath = socketPathOf(connection.endpoint);
-  const options = {
-    headers: requestHeaders(connection, requestId),
-    handshakeTimeout: handshakeTimeoutMs,
-    perMessageDeflate: false,
-  };
+function newSocket(endpoint: string, path: string, headers: Record<string, string>, ca: string | undefined): WebSocket {
+  const unixPath = socketPathOf(endpoint);
+  const options = { headers, handshakeTimeout: handshakeTimeoutMs, perMessageDeflate: false };
   if (unixPath !== undefined) {
     return new WebSocket(`ws://localhost${path}`, { ...options, createConnection: () => connectUnix(unixPath) });
   }
-  return new WebSocket(connection.endpoint.replace(/^https/, "wss") + path, { ...options, ca: connection.ca });
+  return new WebSocket(endpoint.replace(/^https/, "wss") + path, { ...options, ca });
 }

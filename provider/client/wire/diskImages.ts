@@ -33,6 +33,20 @@ const newerShape = {
 export const createDiskImageContent = z.looseObject(olderShape);
 export type CreateDiskImageContent = z.input<z.ZodObject<typeof olderShape>>;
 
+/**
+ * The same in the words of the newer data plane, `POST …/diskimages`. It has none for the program that an image starts:
+ * those keys pass through, for a host that knows them.
+ */
+export function newerCreateContent(content: CreateDiskImageContent): Record<string, unknown> {
+  const { image, registryCredentials, managedIdentityResourceId, ...rest } = content;
+  const { base, ...program } = image;
+  const identity = managedIdentityResourceId && {
+    identity: { type: "UserAssigned", identityResourceId: managedIdentityResourceId },
+  };
+  const authentication = registryCredentials ? { registryCredentials } : identity || undefined;
+  return { ...rest, source: { kind: "registry", imageUrl: base, authentication, ...program } };
+}
+
 /** Either version's body, read to the older form. */
 export const anyCreateDiskImageContent = z.union([
   createDiskImageContent,

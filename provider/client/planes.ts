@@ -1,0 +1,33 @@
+import { azurePlanes } from "./azure/planes";
+import type { Connection } from "./connection";
+import { dialectOf } from "./dialect";
+import { judgeHost } from "./failures";
+import type { HttpOptions } from "./http";
+import type { Plane } from "./plane";
+import { defaultRetryPolicy } from "./retry";
+import { defaultApiVersion } from "./wire/identifiers";
+
+/** The planes of one service. */
+export interface Planes {
+  /** Groups. */
+  control: Plane;
+  /** What is in the group of that name. */
+  data(group: string): Plane;
+}
+
+/** Where a group's data plane is; asked of the control plane, once. */
+export type EndpointOf = (group: string, signal?: AbortSignal) => Promise<string>;
+
+/** A self-hosted endpoint serves both planes on one address; Azure's are apart. */
+export function openPlanes(connection: Connection, options: HttpOptions, endpointOf: EndpointOf): Planes {
+  if (connection.azure) return azurePlanes(connection, connection.azure, options, endpointOf);
+  const plane = (apiVersion: string): Plane => ({
+    endpoint: async () => connection.endpoint,
+    token: async () => connection.token,
+    dialect: dialectOf(apiVersion),
+    retry: options.retry ?? defaultRetryPolicy,
+    judge: judgeHost,
+  });
+  const data = plane(options.apiVersion ?? defaultApiVersion);
+  return { control: plane(defaultApiVersion), data: () => data };
+}
