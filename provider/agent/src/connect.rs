@@ -49,6 +49,22 @@ fn begin(port: u16, ipv6: bool, context: &Context) -> Result<Connection, Failure
     })
 }
 
+/// The stream of a connection that stands already.
+pub fn connected(socket: &OwnedFd, context: &mut Context) -> Result<Box<dyn Stream>, Failure> {
+    Ok(Box::new(Connect {
+        port: 0,
+        connection: both_ways(socket, context)?,
+        cancelled: false,
+    }))
+}
+
+fn both_ways(socket: &OwnedFd, context: &mut Context) -> Result<Connection, Failure> {
+    let copy = || socket.try_clone().map_err(Failure::from);
+    let source = Some(Source::new(copy()?, 0, context)?);
+    let sink = Sink::new(copy()?, AtEnd::ShutDown, context)?;
+    Ok(Connection::Open { source, sink })
+}
+
 impl Connect {
     /// Moves from pending to open; a server that listens on `localhost` may have only ::1.
     fn advance(&mut self, context: &mut Context) -> Result<(), Failure> {
@@ -64,10 +80,7 @@ impl Connect {
             Err(_) if !ipv6 => self.connection = begin(self.port, true, context)?,
             Err(error) => return Err(error.into()),
             Ok(()) => {
-                let copy = || socket.try_clone().map_err(Failure::from);
-                let source = Some(Source::new(copy()?, 0, context)?);
-                let sink = Sink::new(copy()?, AtEnd::ShutDown, context)?;
-                self.connection = Connection::Open { source, sink };
+                self.connection = both_ways(socket, context)?;
                 context.out.frame(context.id, frame::OPENED, &[]);
             }
         }

@@ -14,6 +14,7 @@ mod exec;
 mod files;
 mod frames;
 mod identity;
+mod listen;
 mod outbox;
 mod pipes;
 mod port;
@@ -77,6 +78,7 @@ fn run_machine() -> i32 {
 fn serve(port: sys::Result<port::Port>) -> i32 {
     sys::fill_standard_streams();
     sys::become_subreaper();
+    let _ = sys::loopback_up(); // down in a network namespace of its own, up elsewhere
     let result = port.and_then(|port| Server::new(port, false, cgroup::base_on_host())?.run());
     match result {
         Ok(()) => 0,

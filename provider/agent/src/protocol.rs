@@ -21,6 +21,8 @@ pub const GUEST_WINDOW: u32 = 256 * 1024;
 pub const HOST_WINDOW: u32 = 64 * 1024;
 
 pub const MAX_STREAMS: usize = 1024;
+/// Of these, connections that programs in the guest opened.
+pub const MAX_ARRIVALS: usize = 256;
 
 pub mod frame {
     pub const HELLO: u8 = 1;
@@ -55,6 +57,7 @@ pub mod kind {
     pub const REMOVE: u8 = 7;
     pub const REFRESH: u8 = 8;
     pub const CONNECT: u8 = 9;
+    pub const LISTEN: u8 = 10;
 }
 
 pub mod tag {
@@ -77,6 +80,8 @@ pub mod tag {
     pub const ENTROPY: u8 = 32;
     pub const CLOCK_MS: u8 = 33;
     pub const PORT: u8 = 40;
+    /// Stream of the listener that a connection came to.
+    pub const LISTENER: u8 = 41;
     pub const EXIT_CODE: u8 = 50;
     pub const SIGNAL: u8 = 51;
     pub const DURATION_MS: u8 = 52;

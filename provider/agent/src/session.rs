@@ -1,12 +1,14 @@
 //! What one connected host has going on: its streams, and which of them have something to do.
 
 use crate::frames::Frame;
+use crate::listen::{self, Arrivals};
 use crate::outbox::Outbox;
-use crate::protocol::{failure, frame, GUEST_WINDOW, MAX_REQUEST, MAX_STREAMS};
+use crate::protocol::{failure, frame, GUEST_WINDOW, MAX_ARRIVALS, MAX_REQUEST, MAX_STREAMS};
 use crate::stream::{self, Context, Machine, Opened, Progress, Stream};
 use crate::sys::{self, Ended, Event};
 use crate::tlv::{Failure, Request};
 use std::collections::{BTreeMap, VecDeque};
+use std::os::unix::io::OwnedFd;
 
 pub struct Session {
     pub nonce: [u8; 16],
@@ -15,10 +17,15 @@ pub struct Session {
     work: VecDeque<u32>,
     /// Requests of which only the first parts have come.
     parts: BTreeMap<u32, Vec<u8>>,
+    arrivals: Arrivals,
+    /// Of the next stream that the guest opens: odd.
+    next_own: u32,
 }
 
 struct Slot {
     stream: Box<dyn Stream>,
+    /// Of a connection that came to a listener.
+    listener: Option<u32>,
     credit: [u32; 2],
     queued: bool,
 }
@@ -30,6 +37,11 @@ impl Session {
             streams: BTreeMap::new(),
             work: VecDeque::new(),
             parts: BTreeMap::new(),
+            arrivals: Arrivals {
+                sockets: Vec::new(),
+                room: MAX_ARRIVALS,
+            },
+            next_own: 1,
         }
     }
 
@@ -115,6 +127,7 @@ impl Session {
             id,
             out,
             credit: &mut slot.credit,
+            arrivals: &mut self.arrivals,
             machine,
         };
         match slot.stream.pump(&mut context) {
@@ -123,9 +136,49 @@ impl Session {
             Progress::Done => {
                 if let Some(mut slot) = self.streams.remove(&id) {
                     slot.stream.release(machine);
+                    if let Some(listener) = slot.listener {
+                        self.arrivals.room += 1;
+                        self.queue(listener);
+                    }
                 }
             }
         }
+        for (listener, socket) in std::mem::take(&mut self.arrivals.sockets) {
+            self.arrive(listener, socket, out, machine);
+        }
+    }
+
+    /// Opens a stream of our own for a connection.
+    fn arrive(&mut self, listener: u32, socket: OwnedFd, out: &mut Outbox, machine: &mut Machine) {
+        while self.streams.contains_key(&self.next_own) {
+            self.next_own = self.next_own.wrapping_add(2);
+        }
+        let id = self.next_own;
+        self.next_own = id.wrapping_add(2);
+        let mut credit = [GUEST_WINDOW; 2];
+        let mut context = Context {
+            id,
+            out,
+            credit: &mut credit,
+            arrivals: &mut self.arrivals,
+            machine,
+        };
+        match listen::arrive(listener, socket, &mut context) {
+            Ok(stream) => self.insert(id, stream, credit, Some(listener)),
+            // Its program finds the connection closed.
+            Err(_) => self.arrivals.room += 1,
+        }
+    }
+
+    fn insert(&mut self, id: u32, stream: Box<dyn Stream>, credit: [u32; 2], listener: Option<u32>) {
+        let slot = Slot {
+            stream,
+            listener,
+            credit,
+            queued: false,
+        };
+        self.streams.insert(id, slot);
+        self.queue(id);
     }
 
     /// Ends all that runs for this host. What finished calls left in the background belongs to the machine and stays.
@@ -146,6 +199,7 @@ impl Session {
             id,
             out,
             credit: &mut credit,
+            arrivals: &mut self.arrivals,
             machine,
         };
         let opened = if self.streams.len() >= MAX_STREAMS {
@@ -161,17 +215,7 @@ impl Session {
         match opened {
             Ok(Opened::Reply(fields)) => context.end(&fields),
             Err(failure) => context.end(&failure.fields()),
-            Ok(Opened::Stream(stream)) => {
-                self.streams.insert(
-                    id,
-                    Slot {
-                        stream,
-                        credit,
-                        queued: false,
-                    },
-                );
-                self.queue(id);
-            }
+            Ok(Opened::Stream(stream)) => self.insert(id, stream, credit, None),
         }
     }
 

@@ -1,11 +1,12 @@
 //! What every call of the host is to the loop: events come in, `pump` moves on.
 
 use crate::cgroup::Cgroups;
+use crate::listen::Arrivals;
 use crate::outbox::Outbox;
 use crate::protocol::{frame, kind, tag};
 use crate::sys::{Ended, Epoll, Event};
 use crate::tlv::{Failure, Fields, Request};
-use crate::{connect, exec, files, identity};
+use crate::{connect, exec, files, identity, listen};
 
 /// What streams share.
 pub struct Machine {
@@ -22,6 +23,7 @@ pub struct Context<'a> {
     pub out: &'a mut Outbox,
     /// Bytes that the host has room for, per output channel.
     pub credit: &'a mut [u32; 2],
+    pub arrivals: &'a mut Arrivals,
     pub machine: &'a mut Machine,
 }
 
@@ -86,6 +88,7 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         kind::REMOVE => files::remove::open(request),
         kind::REFRESH => identity::refresh(request, context.machine),
         kind::CONNECT => connect::open(request, context),
+        kind::LISTEN => listen::open(request, context),
         _ => Err(Failure::INVALID),
     }
 }

@@ -34,11 +34,22 @@ export interface GuestAgent {
   remove(path: string, options?: CallOptions & { recursive?: boolean }): Promise<void>;
 
   /** A TCP connection to a port that a program in the guest listens on; `Conflict` when none does. */
-  connectPort(port: number): Promise<Duplex>;
+  connectPort(port: number, options?: CallOptions): Promise<Duplex>;
+  /**
+   * Takes the connections that programs in the guest make to its `127.0.0.1:port`; 0 is any free port, `Conflict` tells
+   * that the port is taken. There are at most 256 at once, more wait in the guest. `onConnection` owns what it gets.
+   */
+  listen(port: number, onConnection: (connection: Duplex) => void, options?: CallOptions): Promise<GuestListener>;
 
   /** Settles once, when the connection is over for whatever reason; never rejects. */
   readonly closed: Promise<SandboxesError>;
   /** Drops the connection; the guest ends what it ran for it. */
+  close(): void;
+}
+
+export interface GuestListener {
+  readonly port: number;
+  /** Connections that stand go on. Repeatable. */
   close(): void;
 }
 

@@ -17,6 +17,7 @@ export const unconnectedAgent: GuestAgent = {
   mkdir: refuse,
   remove: refuse,
   connectPort: refuse,
+  listen: refuse,
   closed: Promise.resolve(refusal()),
   close() {},
 };

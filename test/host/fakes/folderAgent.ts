@@ -112,6 +112,10 @@ export class FolderAgent implements GuestAgent {
     });
   }
 
+  listen(): Promise<never> {
+    return Promise.reject(new SandboxesError("Unsupported", "no network in a test"));
+  }
+
   connectPort(): Promise<never> {
     return Promise.reject(new SandboxesError("Unsupported", "no ports in a test"));
   }

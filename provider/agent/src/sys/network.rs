@@ -3,6 +3,8 @@ use std::mem::{size_of, zeroed};
 use std::os::unix::io::{AsRawFd, FromRawFd, OwnedFd};
 
 const NONBLOCKING: i32 = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+/// Connections that wait to be taken.
+const BACKLOG: i32 = 128;
 
 fn socket(family: i32, kind: i32) -> Result<OwnedFd> {
     // SAFETY: no pointers; the descriptor is fresh.
@@ -41,6 +43,66 @@ pub fn connect_loopback(port: u16, ipv6: bool) -> Result<OwnedFd> {
     };
     match check(result) {
         Ok(_) | Err(Errno(libc::EINPROGRESS)) => Ok(socket),
+        Err(error) => Err(error),
+    }
+}
+
+/// Listens on this machine's 127.0.0.1; port 0 is any free one.
+pub fn listen_loopback(port: u16) -> Result<OwnedFd> {
+    let socket = socket(libc::AF_INET, libc::SOCK_STREAM | NONBLOCKING)?;
+    let enabled: libc::c_int = 1;
+    // SAFETY: zero is a valid sockaddr_in, and each pointer comes with the length of what it points to.
+    unsafe {
+        // Connections of an earlier host may linger on the port.
+        check(libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_REUSEADDR,
+            (&enabled as *const libc::c_int).cast(),
+            size_of::<libc::c_int>() as u32,
+        ))?;
+        let mut address: libc::sockaddr_in = zeroed();
+        address.sin_family = libc::AF_INET as u16;
+        address.sin_port = port.to_be();
+        address.sin_addr.s_addr = u32::from_be_bytes([127, 0, 0, 1]).to_be();
+        check(libc::bind(
+            socket.as_raw_fd(),
+            (&address as *const libc::sockaddr_in).cast(),
+            size_of::<libc::sockaddr_in>() as u32,
+        ))?;
+        check(libc::listen(socket.as_raw_fd(), BACKLOG))?;
+    }
+    Ok(socket)
+}
+
+pub fn local_port(socket: &impl AsRawFd) -> Result<u16> {
+    // SAFETY: the kernel writes no more than the length it is told, and into plain memory.
+    unsafe {
+        let mut address: libc::sockaddr_in = zeroed();
+        let mut length = size_of::<libc::sockaddr_in>() as u32;
+        check(libc::getsockname(
+            socket.as_raw_fd(),
+            (&mut address as *mut libc::sockaddr_in).cast(),
+            &mut length,
+        ))?;
+        Ok(u16::from_be(address.sin_port))
+    }
+}
+
+/// A waiting connection; none if there is none now.
+pub fn accept(socket: &impl AsRawFd) -> Result<Option<OwnedFd>> {
+    // SAFETY: no address is asked for; the descriptor is fresh.
+    let result = check(unsafe {
+        libc::accept4(
+            socket.as_raw_fd(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            NONBLOCKING,
+        )
+    });
+    match result {
+        Ok(descriptor) => Ok(Some(unsafe { OwnedFd::from_raw_fd(descriptor) })),
+        Err(Errno(libc::EAGAIN)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -3,10 +3,13 @@ import type { Duplex } from "node:stream";
 import { SandboxesError } from "../../../client/errors";
 import type { CallOptions } from "../guestAgent";
 import { failureOf } from "./failures";
-import { type Fields, FieldWriter } from "./fields";
+import { Fields, FieldWriter } from "./fields";
 import { encodeFrame, type Frame, FrameDecoder } from "./frames";
-import { frameType, streamKind, tag } from "./protocol";
+import { frameType, maxArrivals, streamKind, tag } from "./protocol";
 import { GuestStream, type StreamEvents } from "./stream";
+
+/** Takes a stream of the guest's over; called once, at once. */
+export type AttachStream = (events: StreamEvents) => GuestStream;
 
 /** How long a farewell may take to leave before the connection is cut. */
 const farewellMs = 1000;
@@ -21,6 +24,9 @@ export class GuestChannel {
   readonly #socket: Duplex;
   readonly #decoder = new FrameDecoder();
   readonly #streams = new Map<number, GuestStream>();
+  /** By the stream of a listener: what takes the streams that the guest opens for it. */
+  readonly #listeners = new Map<number, (attach: AttachStream) => void>();
+  #arrivals = 0;
   #pings: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #nextStream = 2;
   #failure: SandboxesError | undefined;
@@ -55,6 +61,21 @@ export class GuestChannel {
       throw error;
     }
     return stream;
+  }
+
+  /** A call that has the guest open streams, which `arrived` takes; returns how to end it. */
+  openListener(request: FieldWriter, events: StreamEvents, arrived: (attach: AttachStream) => void): () => void {
+    const id = this.#nextStream;
+    const ended = (fields: Fields) => {
+      this.#listeners.delete(id);
+      events.ended(fields);
+    };
+    const stream = this.open("listen", request, { ...events, ended });
+    this.#listeners.set(id, arrived);
+    return () => {
+      this.#listeners.delete(id);
+      stream.reset();
+    };
   }
 
   /** A call that is one question and one answer; `action` begins its error message. */
@@ -126,9 +147,32 @@ export class GuestChannel {
       // A second HELLO_ACK answers a repeated HELLO; anything else is of a later version.
       return;
     }
+    if (type === frameType.open) {
+      this.#arrive(stream, new Fields(payload));
+      return;
+    }
     const known = this.#streams.get(stream);
     if (!known) throw new SandboxesError("GuestFailed", `Reading from the guest: stream ${stream} does not exist`);
-    if (known.receive(type, payload)) this.#streams.delete(stream);
+    if (!known.receive(type, payload)) return;
+    this.#streams.delete(stream);
+    if (stream % 2 === 1) this.#arrivals -= 1;
+  }
+
+  /** The guest opens a stream: somebody there connected to a port that a listener of ours holds. */
+  #arrive(id: number, fields: Fields): void {
+    if (id % 2 === 0 || this.#streams.has(id) || this.#arrivals >= maxArrivals) {
+      throw new SandboxesError("GuestFailed", `Reading from the guest: it opened stream ${id}, which it may not`);
+    }
+    this.#arrivals += 1;
+    const attach: AttachStream = (events) => {
+      const stream = new GuestStream(id, (bytes) => void this.#socket.write(bytes), events);
+      this.#streams.set(id, stream);
+      return stream;
+    };
+    const take = this.#listeners.get(fields.requiredNumber(tag.listener));
+    if (take) take(attach);
+    // Its listener was closed while it was on its way.
+    else attach({ ended: () => {}, lost: () => {} }).reset();
   }
 
   #fail(state: string, cause?: unknown): void {
@@ -138,6 +182,7 @@ export class GuestChannel {
     for (const { reject } of this.#pings.splice(0)) reject(error);
     for (const stream of this.#streams.values()) stream.lose(error);
     this.#streams.clear();
+    this.#listeners.clear();
     this.#announceClosed(error);
   }
 }

@@ -5,6 +5,7 @@ import { exec } from "./exec";
 import { FieldWriter } from "./fields";
 import * as files from "./files";
 import { type HandshakeOptions, shakeHands } from "./handshake";
+import { listen } from "./listen";
 import { connectPort } from "./port";
 import { tag } from "./protocol";
 
@@ -29,7 +30,8 @@ export async function connectGuestAgent(socket: Duplex, options: HandshakeOption
     list: async (path, options) => files.list(channel, path, options),
     mkdir: (path, options) => files.mkdir(channel, path, options),
     remove: (path, options) => files.remove(channel, path, options),
-    connectPort: async (port) => connectPort(channel, port),
+    connectPort: async (port, options) => connectPort(channel, port, options),
+    listen: async (port, onConnection, options) => listen(channel, port, onConnection, options),
     close: () => channel.close(),
   };
 }

@@ -63,6 +63,7 @@ const fileStates: Record<string, [ErrorCode, string]> = {
   EAGAIN: ["CapacityExceeded", "the sandbox can start no more processes"],
   EMFILE: ["CapacityExceeded", "the sandbox has too many open files"],
   ECONNREFUSED: ["Conflict", "nothing listens there"],
+  EADDRINUSE: ["Conflict", "something else listens there"],
 };
 
 const errnoNames = new Map(Object.entries(constants.errno).map(([name, number]) => [number, name]));

@@ -13,6 +13,9 @@ export const paddingByte = 0xff;
 /** A request that is larger than a frame goes in parts, up to this. */
 export const maxRequestBytes = 4 * 1024 * 1024;
 
+/** Connections that programs in the guest may have open to the host at once. */
+export const maxArrivals = 256;
+
 /** Bytes of one output channel that the guest may send ahead of our reader. */
 export const guestWindowBytes = 256 * 1024;
 /** Bytes of one input channel that we may send ahead of the guest's reader. */
@@ -48,6 +51,7 @@ export const streamKind = {
   remove: 7,
   refresh: 8,
   connect: 9,
+  listen: 10,
 } as const;
 
 export const tag = {
@@ -70,6 +74,7 @@ export const tag = {
   entropy: 32,
   clockMs: 33,
   port: 40,
+  listener: 41,
   exitCode: 50,
   signal: 51,
   durationMs: 52,

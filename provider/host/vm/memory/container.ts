@@ -17,7 +17,7 @@ export type Containment = "namespaces" | "none";
 const startLimitMs = 10_000;
 
 // In a mount namespace of its own the host's files are seen through a layer that takes all writes and goes with the
-// last process.
+// last process; in a network namespace of its own there is nothing but a loopback, as in a machine.
 const layer = `set -e
 mkdir -p scratch
 mount -t tmpfs -o mode=755 scratch scratch
@@ -34,7 +34,7 @@ mount --bind . scratch/root/run/vm
 if [ -n "$2" ]; then mount --bind "$2" "scratch/root$1"; fi
 exec chroot scratch/root /run/vm/agent --socket /run/vm/agent.sock`;
 
-const unshare = ["--mount", "--pid", "--fork", "--kill-child=SIGKILL"];
+const unshare = ["--mount", "--pid", "--net", "--fork", "--kill-child=SIGKILL"];
 
 /** Namespaces where this user may make them; that takes root: a layer over the whole tree is refused to others. */
 export async function findContainment(): Promise<Containment> {
