@@ -6,6 +6,7 @@ import { GroupsApi } from "./groups";
 import { agentFor, type CallOptions, HttpClient, type HttpOptions } from "./http";
 import { openPlanes, type Planes } from "./planes";
 import { SandboxesApi } from "./sandboxes";
+import { SnapshotsApi } from "./snapshots";
 import { type HostStatusView, hostStatusView } from "./wire/status";
 
 /** Everything a sandbox endpoint can be asked, over one set of connections. Idle ones keep no process alive. */
@@ -48,10 +49,12 @@ export class GroupApi {
   readonly diskImages: DiskImagesApi;
   readonly sandboxes: SandboxesApi;
   readonly files: FilesApi;
+  readonly snapshots: SnapshotsApi;
 
   constructor(http: HttpClient, path: string) {
     this.diskImages = new DiskImagesApi(http, path);
     this.sandboxes = new SandboxesApi(http, path);
     this.files = new FilesApi(http, (id) => this.sandboxes.path(id));
+    this.snapshots = new SnapshotsApi(http, path, (id) => this.sandboxes.path(id));
   }
 }

@@ -5,15 +5,19 @@ import { isMissing } from "./failures";
 import type { CallOptions, HttpClient, HttpRequest } from "./http";
 import { allOf, eachOf } from "./pages";
 import { poll } from "./poll";
+import type { DiskImageView } from "./wire/diskImages";
 import type { ExecResultView, ExecStart, ExecuteCommandContent, ExecuteShellCommandContent } from "./wire/exec";
 import { formatLabelSelector, type Labels, matchesLabels } from "./wire/labels";
 import {
   type CreateSandboxContent,
+  type LifecyclePolicy,
   type SandboxView,
   sandboxPage,
   sandboxView,
   type UpdateSandboxContent,
 } from "./wire/sandboxes";
+import { type CreateSnapshotContent, commitResult } from "./wire/snapshots";
+import { type SandboxStatsView, sandboxStatsView } from "./wire/stats";
 
 export interface ListSandboxesOptions extends CallOptions {
   /** Only those that carry all of these. */
@@ -22,6 +26,8 @@ export interface ListSandboxesOptions extends CallOptions {
 
 /** The first sandbox of an image may wait for its template to boot, minutes where the host emulates. */
 const createTimeoutMs = 10 * 60_000;
+/** All files of the sandbox are read before the answer. */
+const commitTimeoutMs = 15 * 60_000;
 /** Azure was seen to take more than four minutes for a stop of a large sandbox. */
 const settleTimeoutMs = 15 * 60_000;
 
@@ -115,6 +121,28 @@ export class SandboxesApi {
     const request = { method: "POST", path: `${this.path(id)}/resume`, action } as const;
     await this.#http.status({ ...request, timeoutMs: settleTimeoutMs, signal });
     return this.#waitFor(await this.get(id, { signal }), "running", settleTimeoutMs, signal);
+  }
+
+  /** Makes a disk image of its files, image configuration included; see `DiskImagesApi.waitUntilReady`. */
+  commit(id: string, content: CreateSnapshotContent = {}, { signal }: CallOptions = {}): Promise<DiskImageView> {
+    const action = `commit sandbox "${id}"`;
+    const path = `${this.path(id)}/commit`;
+    const timeoutMs = commitTimeoutMs;
+    return this.#http.json(commitResult, { method: "POST", path, json: content, action, timeoutMs, signal });
+  }
+
+  /** Changes what is given of its lifecycle and keeps the rest. Repeatable. */
+  async setLifecycle(id: string, policy: LifecyclePolicy, { signal }: CallOptions = {}): Promise<SandboxView> {
+    const action = `set the lifecycle of sandbox "${id}"`;
+    const request = { method: "POST", path: `${this.path(id)}/lifecycle`, json: policy, action, signal } as const;
+    await this.#http.status({ ...request, repeatable: true });
+    return this.get(id, { signal });
+  }
+
+  /** What its machine uses, as the guest says. Rejects with `NotRunning` when it is stopped. */
+  stats(id: string, { signal }: CallOptions = {}): Promise<SandboxStatsView> {
+    const action = `read the statistics of sandbox "${id}"`;
+    return this.#http.json(sandboxStatsView, { method: "GET", path: `${this.path(id)}/stats`, action, signal });
   }
 
   /** Runs a program to its end; see `executeCommand`. */

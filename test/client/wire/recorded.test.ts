@@ -5,6 +5,7 @@ import type { z } from "zod";
 import { diskImageView } from "../../../provider/client/wire/diskImages";
 import { errorBody, readErrorBody } from "../../../provider/client/wire/errors";
 import { sandboxView, stopResult } from "../../../provider/client/wire/sandboxes";
+import { commitResult, snapshotView } from "../../../provider/client/wire/snapshots";
 
 const folder = join(__dirname, "../../fixtures/azure");
 const schemas: Record<string, z.ZodType> = {
@@ -35,6 +36,7 @@ describe("what Azure was recorded to answer", () => {
   it("reads a commit, whose image is wrapped", () => {
     const body = recorded("sandbox-commit.200.json").diskImage as object;
     expect(diskImageView.parse(body)).toMatchObject(body);
+    expect(commitResult.parse(recorded("sandbox-commit.200.json"))).toMatchObject(body);
   });
 
   it("has no recording that is not read", () => {
@@ -44,6 +46,13 @@ describe("what Azure was recorded to answer", () => {
         .filter((name) => name.endsWith(".json"))
         .sort(),
     ).toEqual(read.sort());
+  });
+});
+
+describe("snapshots", () => {
+  it("reads one as a stop answers it, which is the only one recorded", () => {
+    const body = recorded("sandbox-stop.200.json");
+    expect(snapshotView.parse(body)).toMatchObject(body);
   });
 });
 
