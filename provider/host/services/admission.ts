@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { SandboxesError } from "../../client/errors";
+import { createFairQueue, type FairQueue } from "./fairQueue";
 
 /** What QEMU takes beside the guest's memory; measured 20 to 60 MiB. */
 const overheadMiB = 64;
@@ -20,18 +21,16 @@ export interface AdmissionOptions {
  * Decides whether the machine can hold one more sandbox. Each reserves all the memory that its guest may ever touch,
  * from creation (the template's build too) to deletion, stopped ones as well since they are frozen in memory: so a
  * host never promises what it does not have. `memoryBudgetMiB` above the machine's memory overcommits on purpose.
- * Processors are shared, not reserved; starts queue for them, first come first served.
+ * Processors are shared, not reserved; starts queue for them, one of each group in turn.
  */
 export class Admission {
   readonly budgetMiB: number;
   readonly #reserved = new Map<string, number>();
-  readonly #startsAtOnce: number;
-  readonly #waiting: (() => void)[] = [];
-  #starting = 0;
+  readonly #starts: FairQueue;
 
   constructor(options: AdmissionOptions = {}) {
     this.budgetMiB = options.memoryBudgetMiB ?? Math.max(machineMiB() - hostShareMiB, 0);
-    this.#startsAtOnce = options.startsAtOnce ?? availableParallelism();
+    this.#starts = createFairQueue(options.startsAtOnce ?? availableParallelism());
   }
 
   /** Reserves for a sandbox until `release`; throws `CapacityExceeded`, or `Invalid` when it could never fit. */
@@ -69,31 +68,18 @@ export class Admission {
   }
 
   get queue(): { running: number; waiting: number } {
-    return { running: this.#starting, waiting: this.#waiting.length };
+    return { running: this.#starts.running, waiting: this.#starts.waiting };
   }
 
-  /** Runs `work` when its turn comes; throws `CapacityExceeded` when too many wait already. */
-  async start<Result>(work: () => Promise<Result>): Promise<Result> {
-    await this.#turn();
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#starting -= 1;
-    }
-  }
-
-  async #turn(): Promise<void> {
-    if (this.#starting < this.#startsAtOnce) {
-      this.#starting += 1;
-      return;
-    }
-    if (this.#waiting.length >= maxWaiting) {
+  /**
+   * Runs `work` when its turn comes; throws `CapacityExceeded` when too many wait already, and the signal's reason when
+   * it is aborted before.
+   */
+  async start<Result>(groupKey: string, work: () => Promise<Result>, signal?: AbortSignal): Promise<Result> {
+    if (this.#starts.waiting >= maxWaiting) {
       throw new SandboxesError("CapacityExceeded", `Cannot start a sandbox: ${maxWaiting} others wait already`);
     }
-    // The one that ends hands its place over, so nobody can slip in between.
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    return this.#starts.run(groupKey, work, signal);
   }
 }
 

@@ -17,35 +17,34 @@ export interface RecoveryParts {
 /**
  * Brings records and machines together after whatever ended the former process, before the first request is served:
  * machines that run are taken over, records whose machine is gone become `Failed`, machines that nobody knows end,
- * and image imports start again. A sandbox that was still being created is removed: nobody was told its id.
+ * and image imports start again. A sandbox that was being created is created anew if its id was answered, else removed.
+ * Nothing that fails here for one sandbox keeps the host from serving the others.
  */
 export async function recover(parts: RecoveryParts): Promise<void> {
   const { groups, store, driver, sandboxes, diskImages, log } = parts;
-  const known = new Set<string>();
   for (const record of store.all()) {
-    const unfinished = record.state === "Creating" || record.state === "Deleting";
-    if (unfinished || !groups.get(record.groupKey)) {
-      store.delete(record.id);
-    } else if (record.state !== "Failed") {
-      known.add(record.id);
-    }
+    const isUnknown = record.state === "Creating" && !record.acknowledged;
+    if (isUnknown || record.state === "Deleting" || !groups.get(record.groupKey)) store.delete(record.id);
   }
-  const strays = (await driver.listVms()).filter((id) => !known.has(id));
-  await Promise.all(strays.map((id) => driver.destroy(id)));
-  const adopting = store
-    .all()
-    .filter((record) => known.has(record.id))
-    .map(async (record) => {
-      const vm = await driver.adopt(record.id).catch((error: unknown) => {
-        log.warn({ sandbox: record.id, error: String(error) }, "a virtual machine could not be taken over");
-        return undefined;
-      });
-      await sandboxes.adopt(record, vm);
-      return vm !== undefined;
-    });
-  const found = (await Promise.all(adopting)).filter(Boolean).length;
+  const records = store.all();
+  const made = records.filter(({ state }) => state !== "Failed" && state !== "Creating");
+  const strays = (await driver.listVms()).filter((id) => !made.some((record) => record.id === id));
+  await Promise.all(strays.map((id) => endStray(parts, id)));
+  const adopted = await Promise.all(made.map((record) => sandboxes.adopt(record, () => driver.adopt(record.id))));
   diskImages.restart((groupKey) => groups.get(groupKey) !== undefined);
-  if (known.size > 0 || strays.length > 0) {
-    log.info({ found, lost: known.size - found, strays: strays.length }, "recovered sandboxes of a former process");
+  const unfinished = records.filter(({ state }) => state === "Creating");
+  for (const record of unfinished) sandboxes.createAgain(record, groups.get(record.groupKey)!);
+  if (records.length + strays.length === 0) return;
+  const count = (what: string) => adopted.filter((each) => each === what).length;
+  const counts = { found: count("found"), lost: count("lost"), strays: strays.length, unfinished: unfinished.length };
+  log.info(counts, "recovered sandboxes of a former process");
+}
+
+async function endStray({ driver, log }: RecoveryParts, id: string): Promise<void> {
+  try {
+    await driver.destroy(id);
+  } catch (error) {
+    // A process that does not end: the next start meets it again.
+    log.error({ sandbox: id, error: String(error) }, "a stray virtual machine could not be ended");
   }
 }

@@ -1,16 +1,17 @@
-import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SandboxesError } from "../../client/errors";
+import { isSandboxesError, SandboxesError } from "../../client/errors";
 import { type Labels, matchesLabels } from "../../client/wire/labels";
 import type { GroupRecord } from "../store/groupStore";
 import type { SandboxRecord, SandboxStore } from "../store/sandboxStore";
 import type { Vm } from "../vm/driver";
 import type { HostLog } from "./hostLog";
 import { checkIsolation } from "./isolation";
+import { Machines } from "./machines";
 import { machineSize, type NewSandbox, newSandbox } from "./newSandbox";
+import { startOwnProgram } from "./ownProgram";
+import { saveChange, saveFailure, stopped } from "./sandboxRecords";
 import { Serial } from "./serial";
 import { refreshGuest, type StartParts, startSandbox } from "./startSandbox";
-import { timestamp } from "./timestamp";
 
 /** A first start builds the template; clients give up on a silent answer after 300 s, so `Creating` comes before. */
 const answerCreateWithinMs = 120_000;
@@ -23,7 +24,7 @@ export interface SandboxServiceParts extends StartParts {
 /** The life of sandboxes: Creating, Running, Stopping, Stopped, Deleting; Failed when the machine is lost. */
 export class SandboxService {
   readonly #parts: SandboxServiceParts;
-  readonly #vms = new Map<string, Vm>();
+  readonly #machines: Machines;
   readonly #starting = new Map<string, { abort: AbortController; ended: Promise<unknown> }>();
   readonly #serial = new Serial();
   /** Sandboxes whose own program ended with the connection of a former process. */
@@ -32,6 +33,7 @@ export class SandboxService {
 
   constructor(parts: SandboxServiceParts) {
     this.#parts = parts;
+    this.#machines = new Machines(parts);
   }
 
   /**
@@ -45,7 +47,12 @@ export class SandboxService {
     const record = newSandbox(group.key, body, driver.capabilities);
     diskImages.checkSource(group.key, body.sourcesRef);
     admission.reserve(record.id, machineSize(record).memoryMiB);
-    store.put(record);
+    try {
+      store.put(record);
+    } catch (error) {
+      admission.release(record.id);
+      throw error;
+    }
     const started = this.#start(record, group.properties);
     const giveUp = new AbortController();
     const answer = await Promise.race([
@@ -53,8 +60,9 @@ export class SandboxService {
       sleep(answerCreateWithinMs, undefined, { signal: giveUp.signal }).catch(() => undefined),
     ]).finally(() => giveUp.abort());
     if (answer === undefined) {
-      started.catch((error: unknown) => this.#markFailed(record.id, `it could not be started: ${String(error)}`));
-      return record;
+      this.#failUnlessStarted(record, started);
+      const current = store.get(group.key, record.id) ?? record;
+      return current.state === "Creating" ? this.#save(current, { acknowledged: true }) : current;
     }
     if ("error" in answer) {
       store.delete(record.id);
@@ -97,7 +105,8 @@ export class SandboxService {
     this.#save(record, { state: "Deleting" });
     return this.#serial.run(record.id, async () => {
       if (!this.#parts.store.get(groupKey, id)) return false;
-      await this.#end(record.id);
+      this.#programLost.delete(record.id);
+      await this.#machines.end(record.id);
       this.#parts.store.delete(record.id);
       return true;
     });
@@ -112,11 +121,11 @@ export class SandboxService {
       try {
         await vm.pause();
       } catch (error) {
+        // If it is because the machine has ended, what follows of that is next in line.
         this.#save(record, { state: "Running" });
         throw error;
       }
-      const stateDetails = { stoppedReason: "UserStopped", stoppedAt: timestamp() };
-      return this.#save(record, { state: "Stopped", stateDetails, snapshotId: randomUUID() });
+      return this.#save(record, stopped());
     });
   }
 
@@ -124,11 +133,17 @@ export class SandboxService {
   resume(groupKey: string, id: string): Promise<SandboxRecord> {
     return this.#serial.run(id.toLowerCase(), async () => {
       const record = this.get(groupKey, id);
-      const vm = this.#vms.get(record.id);
+      const vm = this.#machines.get(record.id);
       if (record.state !== "Stopped" || !vm) {
         throw new SandboxesError("InvalidState", `Sandbox '${id}' cannot be resumed: it is ${record.state}`);
       }
-      await this.#wake(record, vm);
+      try {
+        await this.#wake(record, vm);
+      } catch (error) {
+        // As its record says; a machine that cannot be stopped any more is ended by the driver.
+        await vm.pause().catch(() => undefined);
+        throw error;
+      }
       return this.#save(record, { state: "Running" });
     });
   }
@@ -140,20 +155,35 @@ export class SandboxService {
     return { record, vm: this.#vmOf(record) };
   }
 
-  /** Takes over a machine that a former process left; `vm` is undefined when it is gone. */
-  async adopt(record: SandboxRecord, vm: Vm | undefined): Promise<void> {
-    if (!vm) {
-      this.#save(record, failed("its virtual machine ended while the host was away"));
-      return this.#end(record.id);
-    }
+  /** Takes over what a former process left; a machine that is gone, or does not come back, is told in the record. */
+  adopt(record: SandboxRecord, find: () => Promise<Vm | undefined>): Promise<"found" | "lost"> {
+    return this.#serial.run(record.id, async () => {
+      try {
+        const vm = await find();
+        if (!vm) throw new SandboxesError("GuestFailed", "its virtual machine ended while the host was away");
+        this.#parts.admission.reserveRunning(record.id, machineSize(record).memoryMiB);
+        this.#keep(record.id, vm);
+        this.#programLost.add(record.id);
+        if (record.state === "Running") {
+          await this.#wake(record, vm);
+        } else {
+          await vm.pause();
+          if (record.state !== "Stopped") this.#save(record, stopped());
+        }
+        return "found";
+      } catch (error) {
+        const reason = isSandboxesError(error) ? error.message : String(error);
+        this.#parts.log.warn({ sandbox: record.id, reason }, "a sandbox of a former process is lost");
+        await this.#giveUp(record.id, reason);
+        return "lost";
+      }
+    });
+  }
+
+  /** Goes on with a creation that was answered `Creating` by a former process. */
+  createAgain(record: SandboxRecord, group: GroupRecord): void {
     this.#parts.admission.reserveRunning(record.id, machineSize(record).memoryMiB);
-    this.#watch(record.id, vm);
-    this.#programLost.add(record.id);
-    if (record.state === "Running") await this.#wake(record, vm);
-    else {
-      await vm.pause();
-      this.#save(record, { state: "Stopped" });
-    }
+    this.#failUnlessStarted(record, this.#start(record, group.properties));
   }
 
   /** Deletes all of a group. */
@@ -164,12 +194,8 @@ export class SandboxService {
   /** Ends every machine; their records say why. For a host that stops and leaves nothing behind. */
   async endAll(): Promise<void> {
     this.#giveUpStarts();
-    const ending = this.#parts.store.all().map((record) =>
-      this.#serial.run(record.id, async () => {
-        await this.#end(record.id);
-        this.#markFailed(record.id, "the host was stopped, and its virtual machine with it");
-      }),
-    );
+    const reason = "the host was stopped, and its virtual machine with it";
+    const ending = this.#parts.store.all().map(({ id }) => this.#serial.run(id, () => this.#giveUp(id, reason)));
     await Promise.all(ending);
   }
 
@@ -177,7 +203,7 @@ export class SandboxService {
   async close(): Promise<void> {
     this.#giveUpStarts();
     await Promise.all([...this.#starting.values()].map(({ ended }) => ended));
-    this.#vms.clear();
+    this.#machines.release();
   }
 
   #giveUpStarts(): void {
@@ -191,7 +217,7 @@ export class SandboxService {
       try {
         return await this.#bringUp(record, properties, abort.signal);
       } catch (error) {
-        await this.#end(record.id);
+        await this.#machines.end(record.id);
         throw abort.signal.aborted ? abort.signal.reason : error;
       }
     });
@@ -210,39 +236,29 @@ export class SandboxService {
     // Again: a guest that does not boot under KVM has been emulated meanwhile.
     const { capabilities } = this.#parts.driver;
     checkIsolation(properties, capabilities);
-    this.#watch(record.id, started.vm);
+    this.#keep(record.id, started.vm);
     const running = this.#save(started.record, { state: "Running", isolation: capabilities.isolation });
-    this.#startProgram(running, started.vm);
+    startOwnProgram(running, started.vm, this.#parts.log);
     return running;
   }
 
-  async #wake(record: SandboxRecord, vm: Vm): Promise<void> {
-    if (vm.paused) {
-      await vm.resume();
-      await refreshGuest(record.id, vm);
-    }
-    // A guest ends what it ran for a host that went away.
-    if (this.#programLost.delete(record.id)) this.#startProgram(record, vm);
+  #failUnlessStarted(record: SandboxRecord, started: Promise<unknown>): void {
+    started.catch((error: unknown) => {
+      // Given up with the host, it is begun again with the next one.
+      if (!this.#closing) saveFailure(this.#parts.store, record.id, `it could not be started: ${String(error)}`);
+    });
   }
 
-  /** A sandbox stays when its program ends or cannot start, as on Azure; what it prints is dropped. */
-  #startProgram(record: SandboxRecord, vm: Vm): void {
-    const program = record.program;
-    if (!program?.argv.length) return;
-    const run = async () => {
-      const { argv, env, user } = program;
-      const started = await vm.agent.exec({ argv, env, user, cwd: program.workingDirectory });
-      started.stdout.resume();
-      started.stderr.resume();
-      await started.exit;
-    };
-    run().catch((error: unknown) =>
-      this.#parts.log.warn({ sandbox: record.id, error: String(error) }, "the sandbox's own program failed"),
-    );
+  async #wake(record: SandboxRecord, vm: Vm): Promise<void> {
+    const slept = vm.paused || record.state !== "Running";
+    await vm.resume();
+    if (slept) await refreshGuest(record.id, vm);
+    // A guest ends what it ran for a host that went away.
+    if (this.#programLost.delete(record.id)) startOwnProgram(record, vm, this.#parts.log);
   }
 
   #vmOf(record: SandboxRecord): Vm {
-    const vm = this.#vms.get(record.id);
+    const vm = this.#machines.get(record.id);
     if (record.state === "Running" && vm) return vm;
     const reason = record.stateDetails?.failedReason;
     throw new SandboxesError(
@@ -251,43 +267,33 @@ export class SandboxService {
     );
   }
 
-  #watch(id: string, vm: Vm): void {
-    this.#vms.set(id, vm);
-    void vm.exited.then(async ({ reason }) => {
-      if (this.#vms.get(id) !== vm) return; // It was ended on purpose.
+  #keep(id: string, vm: Vm): void {
+    this.#machines.keep(id, vm, (reason) => {
       this.#parts.log.warn({ sandbox: id, reason }, "a virtual machine ended by itself");
-      this.#markFailed(id, `its virtual machine ended: ${reason}`);
-      await this.#end(id);
+      // In its turn: a stop or resume under way would write over it.
+      void this.#serial.run(id, async () => {
+        if (this.#machines.get(id) === vm) await this.#giveUp(id, `its virtual machine ended: ${reason}`);
+      });
     });
   }
 
-  async #end(id: string): Promise<void> {
-    this.#vms.delete(id);
-    this.#programLost.delete(id);
-    await this.#parts.driver.destroy(id);
-    this.#parts.admission.release(id);
+  /** Notes why a sandbox failed, and ends what is left of it; never rejects. */
+  async #giveUp(id: string, reason: string): Promise<void> {
+    try {
+      this.#programLost.delete(id);
+      saveFailure(this.#parts.store, id, reason);
+      await this.#machines.end(id);
+    } catch (error) {
+      // A process that does not end: the next start of the host meets it again.
+      this.#parts.log.error({ sandbox: id, error: String(error) }, "what is left of a sandbox could not be removed");
+    }
   }
 
-  #markFailed(id: string, reason: string): void {
-    const record = this.#parts.store.find(id);
-    if (record && record.state !== "Deleting" && record.state !== "Failed") this.#save(record, failed(reason));
-  }
-
-  /** The record as it is now with the change: a caller's copy may be old. */
   #save(record: SandboxRecord, change: Partial<SandboxRecord>): SandboxRecord {
-    const { store } = this.#parts;
-    const current = store.get(record.groupKey, record.id);
-    const { labels } = current ?? record;
-    const next = { ...record, labels, ...change };
-    store.put(next);
-    return next;
+    return saveChange(this.#parts.store, record, change);
   }
 }
 
 function hostStops(): SandboxesError {
   return new SandboxesError("HostUnavailable", "The host stops");
-}
-
-function failed(reason: string): Partial<SandboxRecord> {
-  return { state: "Failed", stateDetails: { failedReason: reason, failedAt: timestamp() } };
 }

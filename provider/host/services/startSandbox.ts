@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { isSandboxesError } from "../../client/errors";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { Vm, VmDriver } from "../vm/driver";
 import type { GuestIdentity } from "../vm/guestAgent";
@@ -27,13 +28,16 @@ export async function startSandbox(
   const { image, diskImage } = await parts.diskImages.source(record.groupKey, record.sourcesRef, signal);
   const { rootfsPath, rootfsDigest } = image;
   const warmUp = warmUpOf(image.config, diskImage.warmUp);
-  const template = await parts.driver.ensureTemplate(
-    { rootfsPath, rootfsDigest, ...machineSize(record), warmUp },
-    { signal },
-  );
-  const vm = await parts.admission.start(() => {
-    signal.throwIfAborted();
-    return parts.driver.clone(template, { vmId: record.id, signal });
+  const spec = { rootfsPath, rootfsDigest, ...machineSize(record), warmUp };
+  const clone = async () => {
+    const template = await parts.driver.ensureTemplate(spec, { signal });
+    const work = () => parts.driver.clone(template, { vmId: record.id, signal });
+    return parts.admission.start(record.groupKey, work, signal);
+  };
+  const vm = await clone().catch((error: unknown) => {
+    // The template was removed while this one waited for its turn.
+    if (isSandboxesError(error, "NotFound")) return clone();
+    throw error;
   });
   await refreshGuest(record.id, vm);
   const program = programOf(image.config, diskImage, record, record.environment);

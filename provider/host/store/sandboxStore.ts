@@ -31,6 +31,8 @@ const sandboxRecord = z.object({
   egressPolicy: z.record(z.string(), z.unknown()).optional(),
   isolation: z.enum(["hardware", "emulated", "none"]),
   createdAt: z.string(),
+  /** While `Creating`: a caller knows its id, so that the creation has to go on after a restart. */
+  acknowledged: z.boolean().optional(),
   state: z.enum(["Creating", "Running", "Stopping", "Stopped", "Deleting", "Failed"]),
   stateDetails: z
     .object({

@@ -25,7 +25,7 @@ test("starts run in the order they came, no more at once than allowed, and a fai
   const order: string[] = [];
   const ends = new Map<string, () => void>();
   const start = (name: string) =>
-    admission.start(() => {
+    admission.start("group", () => {
       order.push(name);
       return new Promise<void>((resolve, reject) =>
         ends.set(name, () => (name === "a" ? reject(new Error("a failed")) : resolve())),
@@ -51,13 +51,14 @@ test("a queue that is too long refuses", async () => {
   const admission = new Admission({ startsAtOnce: 1 });
   let end = () => {};
   const first = admission.start(
+    "group",
     () =>
       new Promise<void>((resolve) => {
         end = resolve;
       }),
   );
-  const waiting = Array.from({ length: 256 }, () => admission.start(async () => undefined));
-  await expect(admission.start(async () => undefined)).rejects.toSatisfy(hasCode("CapacityExceeded"));
+  const waiting = Array.from({ length: 256 }, () => admission.start("group", async () => undefined));
+  await expect(admission.start("group", async () => undefined)).rejects.toSatisfy(hasCode("CapacityExceeded"));
   end();
   await Promise.all([first, ...waiting]);
 });
