@@ -20,11 +20,14 @@ import { FileService } from "./services/files";
 import { GroupService } from "./services/groups";
 import { recover } from "./services/recovery";
 import { SandboxService } from "./services/sandboxes";
+import { SecretService } from "./services/secrets";
 import { StatusService } from "./services/status";
 import type { openDatabase } from "./store/database";
 import { DiskImageStore } from "./store/diskImageStore";
 import { GroupStore } from "./store/groupStore";
 import { SandboxStore } from "./store/sandboxStore";
+import { SecretBox } from "./store/secretBox";
+import { SecretStore } from "./store/secretStore";
 import type { VmDriver } from "./vm/driver";
 
 export interface HostServerOptions {
@@ -87,6 +90,7 @@ export function createHostServer(options: HostServerOptions): HostServer {
         shutDown,
       });
       await recover(services.recovery);
+      services.secrets.restart((groupKey) => services.recovery.groups.get(groupKey) !== undefined);
       let unlisten = () => {};
       let endpoint: string;
       if ("path" in listen) {
@@ -168,9 +172,11 @@ function createServices(options: HostServerOptions, app: FastifyInstance) {
   const sandboxStore = new SandboxStore(database);
   const diskImages = new DiskImageService({ store: new DiskImageStore(database), images, log });
   const sandboxes = new SandboxService({ store: sandboxStore, diskImages, driver, admission, log });
+  const secrets = new SecretService({ store: new SecretStore(database), box: new SecretBox(options.dataDir) });
   const empty = async (groupKey: string) => {
     await sandboxes.empty(groupKey);
     diskImages.empty(groupKey);
+    secrets.empty(groupKey);
   };
   const groups = new GroupService({ store: groupStore, driver, empty });
   const exec = new ExecService({ sandboxes, log });
@@ -186,5 +192,5 @@ function createServices(options: HostServerOptions, app: FastifyInstance) {
     driver,
   });
   const recovery = { groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, log };
-  return { groups, diskImages, sandboxes, exec, files, status, recovery };
+  return { groups, diskImages, sandboxes, exec, files, secrets, status, recovery };
 }

@@ -3,6 +3,7 @@ import type { ExecService } from "../services/exec";
 import type { FileService } from "../services/files";
 import type { GroupService } from "../services/groups";
 import type { SandboxService } from "../services/sandboxes";
+import type { SecretService } from "../services/secrets";
 import type { StatusService } from "../services/status";
 import type { VmDriver } from "../vm/driver";
 import type { ReplayMemory } from "./replay";
@@ -14,6 +15,7 @@ export interface RouteContext {
   sandboxes: SandboxService;
   exec: ExecService;
   files: FileService;
+  secrets: SecretService;
   status: StatusService;
   replay: ReplayMemory;
   region: string;

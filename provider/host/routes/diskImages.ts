@@ -5,8 +5,9 @@ import { anyCreateDiskImageContent } from "../../client/wire/diskImages";
 import type { CatalogueEntry } from "../images/imageStore";
 import type { DiskImageRecord } from "../store/diskImageStore";
 import type { RouteContext } from "./context";
+import { page } from "./paging";
 import { replayed } from "./replay";
-import { dataPlaneGroup, groupAndIdOf, groupOf, labelSelector, page } from "./request";
+import { dataPlaneGroup, groupAndIdOf, groupOf, labelSelector } from "./request";
 
 const collection = `${dataPlaneGroup}/diskimages`;
 /** Extension: argv to run in templates of the image before they are frozen. */

@@ -5,7 +5,7 @@ import { armGroups, dataPlaneGroup } from "./request";
 /** What Azure has and this host has not yet: 501, which no SDK repeats, and not a 404 that would read as "gone". */
 const notServed = [
   `${armGroups}/:group/vnetConnections`,
-  ...["snapshots", "volumes", "secrets", "credentials", "connections", "contentpackages", "egressPolicies"].map(
+  ...["snapshots", "volumes", "credentials", "connections", "contentpackages", "egressPolicies"].map(
     (name) => `${dataPlaneGroup}/${name}`,
   ),
   ...[

@@ -86,8 +86,3 @@ export function callerGone(reply: FastifyReply): AbortSignal {
   });
   return controller.signal;
 }
-
-/** The older data plane's bare array or the newer one's page; always complete. */
-export function page(request: FastifyRequest, value: object[]): object {
-  return isNewer(request) ? { value } : value;
-}

@@ -11,6 +11,7 @@ import { notServedRoutes } from "./notServed";
 import { renderError } from "./renderError";
 import { checkApiVersion } from "./request";
 import { sandboxRoutes } from "./sandboxes";
+import { secretRoutes } from "./secrets";
 import { statusRoutes } from "./status";
 
 /** All that the host answers. */
@@ -47,6 +48,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   execRoutes(app, context);
   execStreamRoutes(app, context);
   fileRoutes(app, context);
+  secretRoutes(app, context);
   statusRoutes(app, context);
   notServedRoutes(app);
 }

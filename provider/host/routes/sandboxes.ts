@@ -4,8 +4,9 @@ import { SandboxesError } from "../../client/errors";
 import { createSandboxContent, updateSandboxContent } from "../../client/wire/sandboxes";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { RouteContext } from "./context";
+import { page } from "./paging";
 import { replayed } from "./replay";
-import { dataPlaneGroup, endpointOf, groupAndIdOf, groupOf, labelSelector, page, scopeOf } from "./request";
+import { dataPlaneGroup, endpointOf, groupAndIdOf, groupOf, labelSelector, scopeOf } from "./request";
 
 const collection = `${dataPlaneGroup}/sandboxes`;
 const egressPolicy = z.looseObject({ egressPolicy: z.record(z.string(), z.unknown()).nullish() });

@@ -11,6 +11,10 @@ const migrations = [
    CREATE TABLE sandboxes (id TEXT PRIMARY KEY, groupKey TEXT NOT NULL, createdAt TEXT NOT NULL, record TEXT NOT NULL) STRICT;
    CREATE INDEX sandboxesByGroup ON sandboxes (groupKey, createdAt);
    CREATE TABLE publicImages (name TEXT PRIMARY KEY, digest TEXT NOT NULL) STRICT;`,
+  `CREATE TABLE secrets (id TEXT PRIMARY KEY, groupKey TEXT NOT NULL, createdAt TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+   CREATE INDEX secretsByGroup ON secrets (groupKey, createdAt);
+   CREATE TABLE volumes (id TEXT PRIMARY KEY, groupKey TEXT NOT NULL, createdAt TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+   CREATE INDEX volumesByGroup ON volumes (groupKey, createdAt);`,
 ];
 
 /**

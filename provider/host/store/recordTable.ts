@@ -8,6 +8,9 @@ interface GroupedRecord {
   createdAt: string;
 }
 
+/** Tables of one form; see the migrations. */
+export type RecordTableName = "diskImages" | "sandboxes" | "secrets" | "volumes";
+
 /** Records that live in a group, one JSON document a row, read back through their schema. */
 export class RecordTable<Row extends GroupedRecord> {
   readonly #schema: z.ZodType<Row>;
@@ -19,7 +22,7 @@ export class RecordTable<Row extends GroupedRecord> {
   readonly #count: StatementSync;
   readonly #delete: StatementSync;
 
-  constructor(database: DatabaseSync, table: "diskImages" | "sandboxes", schema: z.ZodType<Row>) {
+  constructor(database: DatabaseSync, table: RecordTableName, schema: z.ZodType<Row>) {
     this.#schema = schema;
     this.#table = table;
     this.#put = database.prepare(
