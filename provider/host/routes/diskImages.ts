@@ -1,8 +1,8 @@
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
-import { SandboxesError } from "../../client/errors";
 import { anyCreateDiskImageContent } from "../../client/wire/diskImages";
 import type { CatalogueEntry } from "../images/imageStore";
+import { refuseAzureOnlyOfImage } from "../services/azureOnly";
 import type { DiskImageRecord } from "../store/diskImageStore";
 import type { RouteContext } from "./context";
 import { page } from "./paging";
@@ -20,13 +20,9 @@ export function diskImageRoutes(app: FastifyInstance, context: RouteContext): vo
   const create = (status: number) =>
     replayed(context.replay, async (request) => {
       const group = groupOf(context, request);
+      refuseAzureOnlyOfImage(request.body);
       const body = anyCreateDiskImageContent.parse(request.body);
       const { warmUp } = extension.parse(request.body);
-      if (body.managedIdentityResourceId) {
-        throw new SandboxesError("Unsupported", "This host has no managed identities; give registryCredentials", {
-          field: "managedIdentityResourceId",
-        });
-      }
       const credentials = body.registryCredentials;
       const record = await diskImages.create(group, {
         base: body.image.base,

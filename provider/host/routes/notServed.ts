@@ -1,17 +1,13 @@
 import type { FastifyInstance } from "fastify";
 import { SandboxesError } from "../../client/errors";
-import { armGroups, dataPlaneGroup } from "./request";
+import { dataPlaneGroup } from "./request";
 
 /** What Azure has and this host has not yet: 501, which no SDK repeats, and not a 404 that would read as "gone". */
 const notServed = [
-  `${armGroups}/:group/vnetConnections`,
-  ...["snapshots", "volumes", "credentials", "connections", "contentpackages", "egressPolicies"].map(
-    (name) => `${dataPlaneGroup}/${name}`,
-  ),
+  ...["snapshots", "volumes", "egressPolicies"].map((name) => `${dataPlaneGroup}/${name}`),
   ...[
     ...["snapshot", "commit", "lifecycle", "stats", "enable", "disable", "logstream", "processes", "ports"],
-    ...["egresspolicy", "egress-decisions", "egressDecisions", "volumes", "podVolumes", "connections"],
-    ...["downloadContentPackage", "containers"],
+    ...["egresspolicy", "egress-decisions", "egressDecisions", "volumes", "containers"],
   ].map((name) => `${dataPlaneGroup}/sandboxes/:id/${name}`),
 ];
 

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import { SandboxesError } from "../../client/errors";
 import { authorize } from "./authorize";
+import { azureOnlyRoutes } from "./azureOnly";
 import type { RouteContext } from "./context";
 import { diskImageRoutes } from "./diskImages";
 import { execRoutes } from "./exec";
@@ -50,6 +51,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   fileRoutes(app, context);
   secretRoutes(app, context);
   statusRoutes(app, context);
+  azureOnlyRoutes(app, context);
   notServedRoutes(app);
 }
 

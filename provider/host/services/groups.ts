@@ -2,6 +2,7 @@ import { SandboxesError } from "../../client/errors";
 import type { GroupPatch, GroupPut } from "../../client/wire/groups";
 import { type GroupRecord, type GroupScope, type GroupStore, groupKey } from "../store/groupStore";
 import type { VmDriver } from "../vm/driver";
+import { refuseAzureOnlyOfGroup } from "./azureOnly";
 import { checkIsolation } from "./isolation";
 import { timestamp } from "./timestamp";
 
@@ -22,6 +23,7 @@ export class GroupService {
 
   /** Creates, or replaces what may change; the location may not (`Conflict`). */
   put(scope: GroupScope, body: GroupPut): { record: GroupRecord; created: boolean } {
+    refuseAzureOnlyOfGroup(body);
     const { store, driver } = this.#parts;
     const key = groupKey(scope);
     const old = store.get(key);
@@ -66,6 +68,7 @@ export class GroupService {
   /** Merges; `tags` replaces the whole map. */
   patch(scope: GroupScope, body: GroupPatch): GroupRecord {
     const old = this.get(scope);
+    refuseAzureOnlyOfGroup(body);
     const properties = { ...old.properties, ...writable(body.properties) };
     checkIsolation(properties, this.#parts.driver.capabilities);
     const record: GroupRecord = {

@@ -4,6 +4,7 @@ import { cpuMillis, sizeMiB } from "../../client/wire/quantities";
 import type { CreateSandboxContent } from "../../client/wire/sandboxes";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { VmCapabilities } from "../vm/driver";
+import { refuseAzureOnly } from "./azureOnly";
 import { timestamp } from "./timestamp";
 
 const defaults = { cpu: "1000m", memory: "512Mi", disk: "10240Mi" };
@@ -65,12 +66,10 @@ function badResource(name: string, value: string, wanted: string): SandboxesErro
 
 /** What Azure has and this host has not yet: refused, since a sandbox without it would be another than was asked for. */
 function refuseUnsupported(body: NewSandbox): void {
-  for (const field of ["ports", "volumes", "connections", "gatewayConnections", "contentPackageDownloads"]) {
+  refuseAzureOnly(body);
+  for (const field of ["ports", "volumes"]) {
     const value = body[field];
     if (Array.isArray(value) && value.length > 0) throw unsupported(field);
-  }
-  if (body.presetSandboxType !== undefined && body.presetSandboxType !== "None") {
-    throw unsupported("presetSandboxType");
   }
   const policy = body.egressPolicy;
   if (policy !== undefined && policy !== null && !deniesAll(policy as Record<string, unknown>)) {
