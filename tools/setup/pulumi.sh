@@ -25,3 +25,5 @@ if [ "$(readlink "$link")" != "$folder/pulumi" ]; then
   mkdir -p "$sandboxesCacheDir/bin"
   ln -sfn "$folder/pulumi" "$link"
 fi
+# What a build needed, if it was interrupted while it tidied up.
+[ ! -e "$folder.work" ] || rm -rf "$folder.work"
