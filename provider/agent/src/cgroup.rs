@@ -17,6 +17,7 @@ pub struct Cgroups {
     /// Their call is over, processes it left in the background are not.
     lingering: Vec<Cgroup>,
     made: u32,
+    frozen: bool,
 }
 
 pub struct Cgroup {
@@ -35,6 +36,7 @@ impl Cgroups {
             empty: Vec::new(),
             lingering: Vec::new(),
             made: 0,
+            frozen: false,
         }
     }
 
@@ -69,6 +71,24 @@ impl Cgroups {
         for group in std::mem::take(&mut self.lingering) {
             self.release(group);
         }
+    }
+
+    /// Stops all programs where they are until `thaw`; without groups they go on.
+    pub fn freeze(&mut self) {
+        self.frozen = self.write_freeze(b"1");
+    }
+
+    /// Repeatable.
+    pub fn thaw(&mut self) {
+        if self.frozen {
+            self.write_freeze(b"0");
+            self.frozen = false;
+        }
+    }
+
+    fn write_freeze(&self, state: &[u8]) -> bool {
+        let base = self.base.as_ref();
+        base.map_or(false, |base| fs::write(base.join("cgroup.freeze"), state).is_ok())
     }
 
     /// Kills what is left and removes all groups; for an agent that ends without its machine.

@@ -4,7 +4,7 @@
 
 use crate::protocol::{frame, HEADER_BYTES, MAGIC, MAX_PAYLOAD, NONCE_BYTES, PADDING};
 
-/// Payload of HELLO: magic, version, nonce.
+/// Payload of HELLO: magic, flags (u8), version (u8), nonce.
 pub const HELLO_BYTES: usize = MAGIC.len() + 2 + NONCE_BYTES;
 
 pub struct Frame<'a> {

@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(test, allow(dead_code))]
 
+mod archive;
 mod boot;
 mod cgroup;
 mod connect;

@@ -1,6 +1,8 @@
 //! The numbers of the guest protocol; docs/agentProtocol.md explains them. Both ends keep this list.
 
 pub const VERSION: u16 = 1;
+/// In HELLO's flags: the programs of an earlier session go on. For a machine that was saved with them.
+pub const KEEP_PROGRAMS: u8 = 1;
 /// Opens HELLO and HELLO_ACK, so that they can be found in the rests of a broken connection.
 pub const MAGIC: [u8; 8] = *b"SBXAGENT";
 pub const NONCE_BYTES: usize = 16;
@@ -58,6 +60,8 @@ pub mod kind {
     pub const REFRESH: u8 = 8;
     pub const CONNECT: u8 = 9;
     pub const LISTEN: u8 = 10;
+    pub const ARCHIVE: u8 = 11;
+    pub const SPACE: u8 = 12;
 }
 
 pub mod tag {
@@ -69,6 +73,7 @@ pub mod tag {
     pub const STDIN: u8 = 14;
     pub const TIMEOUT_MS: u8 = 15;
     pub const TERMINAL: u8 = 16;
+    pub const DETACHED: u8 = 17;
     pub const PATH: u8 = 20;
     pub const OFFSET: u8 = 21;
     pub const LENGTH: u8 = 22;
@@ -89,6 +94,8 @@ pub mod tag {
     pub const FAILURE: u8 = 54;
     pub const ERRNO: u8 = 55;
     pub const SIZE: u8 = 56;
+    pub const FREE: u8 = 57;
+    pub const AVAILABLE: u8 = 58;
     pub const NAME: u8 = 60;
     pub const FILE_TYPE: u8 = 61;
     pub const MODIFIED_MS: u8 = 62;

@@ -4,9 +4,9 @@ use crate::cgroup::Cgroups;
 use crate::frames::{Decoder, Frame, HELLO_BYTES};
 use crate::outbox::Outbox;
 use crate::port::Port;
-use crate::protocol::{frame, GUEST_WINDOW, MAGIC, VERSION};
+use crate::protocol::{frame, GUEST_WINDOW, KEEP_PROGRAMS, MAGIC, NONCE_BYTES, VERSION};
 use crate::session::Session;
-use crate::stream::Machine;
+use crate::stream::{Machine, EPOCH_SHIFT};
 use crate::sys::{self, Epoll, Event, Io, Result};
 use std::os::unix::io::OwnedFd;
 use std::path::PathBuf;
@@ -27,6 +27,8 @@ pub struct Server {
     out: Outbox,
     /// None until a host has said HELLO.
     session: Option<Session>,
+    /// Earlier sessions of which programs go on.
+    abandoned: Vec<Session>,
     /// The port may have more bytes than were read.
     readable: bool,
     running: bool,
@@ -46,6 +48,7 @@ impl Server {
             cgroups: Cgroups::below(cgroups),
             is_guest,
             is_root: sys::is_root(),
+            epoch: 0,
         };
         Ok(Server {
             port,
@@ -54,6 +57,7 @@ impl Server {
             decoder: Decoder::default(),
             out: Outbox::default(),
             session: None,
+            abandoned: Vec::new(),
             readable: false,
             running: true,
         })
@@ -71,9 +75,13 @@ impl Server {
             if let Some(session) = &mut self.session {
                 session.pump(&mut self.out, &mut self.machine);
             }
+            let machine = &mut self.machine;
+            self.abandoned.retain_mut(|session| session.pump_alone(machine));
             self.flush();
         }
-        self.end_session();
+        for mut session in self.session.take().into_iter().chain(self.abandoned.drain(..)) {
+            session.end(&mut self.machine);
+        }
         self.machine.cgroups.remove_all();
         Ok(())
     }
@@ -81,10 +89,15 @@ impl Server {
     fn timeout(&self) -> Option<i32> {
         let session = self.session.as_ref();
         let room = self.out.has_room();
-        if self.readable || (room && session.map_or(false, Session::has_work)) {
+        let abandoned_works = self.abandoned.iter().any(Session::has_work);
+        if self.readable || abandoned_works || (room && session.map_or(false, Session::has_work)) {
             return Some(0);
         }
-        let deadline = session.and_then(Session::deadline)?;
+        let deadline = session
+            .into_iter()
+            .chain(&self.abandoned)
+            .filter_map(Session::deadline)
+            .min()?;
         let left = deadline.saturating_sub(sys::monotonic_ns());
         let ms = (left / 1_000_000 + u64::from(left % 1_000_000 != 0)).min(i32::MAX as u64) as i32;
         Some(if room { ms } else { ms.max(FULL_PORT_WAIT_MS) })
@@ -96,11 +109,16 @@ impl Server {
             SIGNALS => self.take_signals(),
             LISTENER => self.accept(),
             token => {
-                if let Some(session) = &mut self.session {
+                if let Some(session) = self.sessions().find(|session| session.owns(token)) {
                     session.event(token, event);
                 }
             }
         }
+    }
+
+    /// The present one first.
+    fn sessions(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.session.iter_mut().chain(&mut self.abandoned)
     }
 
     fn take_signals(&mut self) {
@@ -112,10 +130,7 @@ impl Server {
         }
         let mut strays = false;
         while let Some((pid, ended)) = sys::reap() {
-            strays |= !self
-                .session
-                .as_mut()
-                .map_or(false, |session| session.exited(pid, ended));
+            strays |= !self.sessions().any(|session| session.exited(pid, ended));
         }
         if strays {
             self.machine.cgroups.sweep();
@@ -167,17 +182,19 @@ impl Server {
         while let Some(frame) = self.decoder.next() {
             match (frame.kind, &mut self.session) {
                 (frame::HELLO, _) => {
-                    let nonce = match nonce(&frame) {
-                        Some(nonce) => nonce,
+                    let (flags, nonce) = match hello(&frame) {
+                        Some(hello) => hello,
                         None => continue,
                     };
                     // The host repeats itself until it is answered; only the first time means a new session.
                     if self.session.as_ref().map_or(true, |session| session.nonce != nonce) {
-                        if let Some(mut session) = self.session.take() {
-                            session.end(&mut self.machine);
+                        if let Some(session) = self.session.take() {
+                            let keep = flags & KEEP_PROGRAMS != 0;
+                            self.abandoned.extend(session.abandon(keep, &mut self.machine));
                         }
                         self.out.clear();
-                        self.session = Some(Session::new(nonce));
+                        self.machine.epoch = (self.machine.epoch + 1) % (1 << (u64::BITS - EPOCH_SHIFT));
+                        self.session = Some(Session::new(nonce, self.machine.epoch));
                     }
                     let ack = [
                         &MAGIC[..],
@@ -188,9 +205,10 @@ impl Server {
                     .concat();
                     self.out.frame(0, frame::HELLO_ACK, &ack);
                 }
-                (frame::BYE, Some(session)) => {
-                    session.end(&mut self.machine);
-                    self.session = None;
+                (frame::BYE, Some(_)) => {
+                    if let Some(session) = self.session.take() {
+                        self.abandoned.extend(session.abandon(false, &mut self.machine));
+                    }
                     self.out.clear();
                 }
                 (frame::PING, Some(_)) => self.out.frame(0, frame::PONG, frame.payload),
@@ -199,13 +217,6 @@ impl Server {
                 (_, None) => {}
             }
         }
-    }
-
-    fn end_session(&mut self) {
-        if let Some(mut session) = self.session.take() {
-            session.end(&mut self.machine);
-        }
-        self.out.clear();
     }
 
     fn flush(&mut self) {
@@ -221,10 +232,11 @@ impl Server {
     }
 }
 
-fn nonce(frame: &Frame) -> Option<[u8; 16]> {
-    let nonce = frame.payload.strip_prefix(&MAGIC)?.get(2..)?;
+/// Flags and nonce of a HELLO.
+fn hello(frame: &Frame) -> Option<(u8, [u8; NONCE_BYTES])> {
+    let rest = frame.payload.strip_prefix(&MAGIC)?;
     if frame.payload.len() == HELLO_BYTES {
-        nonce.try_into().ok()
+        Some((rest[0], rest[2..].try_into().ok()?))
     } else {
         None
     }

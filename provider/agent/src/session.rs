@@ -4,7 +4,7 @@ use crate::frames::Frame;
 use crate::listen::{self, Arrivals};
 use crate::outbox::Outbox;
 use crate::protocol::{failure, frame, GUEST_WINDOW, MAX_ARRIVALS, MAX_REQUEST, MAX_STREAMS};
-use crate::stream::{self, Context, Machine, Opened, Progress, Stream};
+use crate::stream::{self, Context, Machine, Opened, Progress, Stream, EPOCH_SHIFT};
 use crate::sys::{self, Ended, Event};
 use crate::tlv::{Failure, Request};
 use std::collections::{BTreeMap, VecDeque};
@@ -12,6 +12,7 @@ use std::os::unix::io::OwnedFd;
 
 pub struct Session {
     pub nonce: [u8; 16],
+    epoch: u32,
     streams: BTreeMap<u32, Slot>,
     /// Streams to pump, in turn.
     work: VecDeque<u32>,
@@ -31,9 +32,10 @@ struct Slot {
 }
 
 impl Session {
-    pub fn new(nonce: [u8; 16]) -> Self {
+    pub fn new(nonce: [u8; 16], epoch: u32) -> Self {
         Session {
             nonce,
+            epoch,
             streams: BTreeMap::new(),
             work: VecDeque::new(),
             parts: BTreeMap::new(),
@@ -81,6 +83,10 @@ impl Session {
             }),
             _ => {} // of a later version
         }
+    }
+
+    pub fn owns(&self, token: u64) -> bool {
+        (token >> EPOCH_SHIFT) as u32 == self.epoch
     }
 
     pub fn event(&mut self, token: u64, event: Event) {
@@ -183,12 +189,36 @@ impl Session {
 
     /// Ends all that runs for this host. What finished calls left in the background belongs to the machine and stays.
     pub fn end(&mut self, machine: &mut Machine) {
-        for (_, mut slot) in std::mem::take(&mut self.streams) {
-            slot.stream.cancel(machine);
-            slot.stream.release(machine);
+        for (_, slot) in std::mem::take(&mut self.streams) {
+            end_slot(slot, machine);
         }
         self.work.clear();
         self.parts.clear();
+    }
+
+    /// Ends what cannot go on without this host, and leaves the rest for `pump_alone`; None if that is nothing.
+    pub fn abandon(mut self, keep_programs: bool, machine: &mut Machine) -> Option<Session> {
+        let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut self.streams)
+            .into_iter()
+            .partition(|(_, slot)| slot.stream.outlives(keep_programs));
+        ended.into_iter().for_each(|(_, slot)| end_slot(slot, machine));
+        self.streams = kept.into_iter().collect();
+        self.work.clear();
+        self.parts.clear();
+        for (id, slot) in &mut self.streams {
+            slot.queued = true;
+            self.work.push_back(*id);
+        }
+        Some(self).filter(|session| !session.streams.is_empty())
+    }
+
+    /// Moves on what was abandoned, and throws away what it has to say; false once it is over.
+    pub fn pump_alone(&mut self, machine: &mut Machine) -> bool {
+        for slot in self.streams.values_mut() {
+            slot.credit = [u32::MAX; 2];
+        }
+        self.pump(&mut Outbox::default(), machine);
+        !self.streams.is_empty()
     }
 
     fn open(&mut self, id: u32, payload: &[u8], out: &mut Outbox, machine: &mut Machine) {
@@ -255,4 +285,9 @@ impl Session {
             .map(|(id, _)| *id)
             .collect()
     }
+}
+
+fn end_slot(mut slot: Slot, machine: &mut Machine) {
+    slot.stream.cancel(machine);
+    slot.stream.release(machine);
 }

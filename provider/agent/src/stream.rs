@@ -6,7 +6,10 @@ use crate::outbox::Outbox;
 use crate::protocol::{frame, kind, tag};
 use crate::sys::{Ended, Epoll, Event};
 use crate::tlv::{Failure, Fields, Request};
-use crate::{connect, exec, files, identity, listen};
+use crate::{archive, connect, exec, files, identity, listen};
+
+/// Above stream and channel in a token; 24 bits, more sessions than a machine sees.
+pub const EPOCH_SHIFT: u32 = 40;
 
 /// What streams share.
 pub struct Machine {
@@ -15,6 +18,8 @@ pub struct Machine {
     /// PID 1 of a VM; else an ordinary process that must leave the machine's identity alone.
     pub is_guest: bool,
     pub is_root: bool,
+    /// Counts sessions, so that descriptors of an earlier one are told from those of the present.
+    pub epoch: u32,
 }
 
 /// One stream's view of the world while it is called.
@@ -30,7 +35,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Names one of the stream's descriptors in events.
     pub fn token(&self, channel: u8) -> u64 {
-        u64::from(self.id) << 8 | u64::from(channel)
+        u64::from(self.machine.epoch) << EPOCH_SHIFT | u64::from(self.id) << 8 | u64::from(channel)
     }
 
     pub fn end(&mut self, fields: &Fields) {
@@ -62,6 +67,10 @@ pub trait Stream {
     fn exited(&mut self, _pid: i32, _ended: Ended) -> bool {
         false
     }
+    /// True if the stream goes on when its session is over, its output thrown away; asked once, then.
+    fn outlives(&self, _keep_programs: bool) -> bool {
+        false
+    }
     /// When `pump` wants to be called without an event; monotonic ns.
     fn deadline(&self) -> Option<u64> {
         None
@@ -89,6 +98,8 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         kind::REFRESH => identity::refresh(request, context.machine),
         kind::CONNECT => connect::open(request, context),
         kind::LISTEN => listen::open(request, context),
+        kind::ARCHIVE => archive::open(request, context),
+        kind::SPACE => files::info::space(request),
         _ => Err(Failure::INVALID),
     }
 }

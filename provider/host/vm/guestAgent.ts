@@ -33,6 +33,15 @@ export interface GuestAgent {
   /** Removes a file or an empty directory; with `recursive` a tree. */
   remove(path: string, options?: CallOptions & { recursive?: boolean }): Promise<void>;
 
+  /**
+   * The tree at `path` as a tar stream (pax, names relative to it); other file systems mounted in it are empty
+   * directories. Programs stand still until it is read or destroyed, or another one is started. An error of the
+   * stream tells that it is not complete.
+   */
+  archive(path: string): Promise<Readable>;
+  /** Of the file system that holds the path. */
+  space(path: string, options?: CallOptions): Promise<GuestSpace>;
+
   /** A TCP connection to a port that a program in the guest listens on; `Conflict` when none does. */
   connectPort(port: number, options?: CallOptions): Promise<Duplex>;
   /**
@@ -45,6 +54,13 @@ export interface GuestAgent {
   readonly closed: Promise<SandboxesError>;
   /** Drops the connection; the guest ends what it ran for it. */
   close(): void;
+}
+
+export interface GuestSpace {
+  totalBytes: number;
+  freeBytes: number;
+  /** What ordinary users may still take. */
+  availableBytes: number;
 }
 
 export interface GuestListener {
@@ -82,6 +98,8 @@ export interface ExecRequest {
   timeoutMs?: number;
   /** Kills the whole tree. */
   signal?: AbortSignal;
+  /** Goes on when the connection to the guest is over; what it prints is dropped then. */
+  detached?: boolean;
   /** A terminal of that size; stdin is open then, and stdout and stderr are one stream. */
   tty?: { columns: number; rows: number };
 }

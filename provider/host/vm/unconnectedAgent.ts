@@ -16,6 +16,8 @@ export const unconnectedAgent: GuestAgent = {
   list: refuse,
   mkdir: refuse,
   remove: refuse,
+  archive: refuse,
+  space: refuse,
   connectPort: refuse,
   listen: refuse,
   closed: Promise.resolve(refusal()),

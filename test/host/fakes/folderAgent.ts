@@ -13,6 +13,7 @@ import type {
   GuestFileInfo,
   GuestIdentity,
   GuestProcess,
+  GuestSpace,
   WriteFileOptions,
 } from "../../../provider/host/vm/guestAgent";
 import type { FolderVm } from "./machines";
@@ -114,6 +115,15 @@ export class FolderAgent implements GuestAgent {
 
   listen(): Promise<never> {
     return Promise.reject(new SandboxesError("Unsupported", "no network in a test"));
+  }
+
+  archive(): Promise<Readable> {
+    const tar = spawn("tar", ["-cf", "-", "."], { cwd: this.#vm.folder, stdio: ["ignore", "pipe", "inherit"] });
+    return Promise.resolve(tar.stdout);
+  }
+
+  async space(): Promise<GuestSpace> {
+    return { totalBytes: 3000, freeBytes: 2000, availableBytes: 1000 };
   }
 
   connectPort(): Promise<never> {

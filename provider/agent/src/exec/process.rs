@@ -18,6 +18,8 @@ const BUSY_AFTER_EXIT_NS: u64 = 1_000_000_000;
 
 struct Exec {
     leader: i32,
+    /// Belongs to the machine rather than to the host's session.
+    detached: bool,
     group: Option<Cgroup>,
     started: u64,
     deadline: Option<u64>,
@@ -41,6 +43,8 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
     let prepared = Prepared::new(request, context.machine)?;
     let timeout = request.number(tag::TIMEOUT_MS)?;
     let streams = Streams::new(request, &prepared)?;
+    // A program that is born frozen never gets to where we wait for it.
+    context.machine.cgroups.thaw();
     let group = context.machine.cgroups.acquire();
     let descriptor = group.as_ref().map(Cgroup::descriptor);
     let started = sys::monotonic_ns();
@@ -60,6 +64,7 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
     };
     let mut exec = Exec {
         leader,
+        detached: request.has(tag::DETACHED),
         group,
         started,
         deadline: timeout.map(|ms| started.saturating_add(ms.saturating_mul(1_000_000))),
@@ -307,6 +312,10 @@ impl Stream for Exec {
             output.ready = true; // looks once more, so that silence is certain
         }
         true
+    }
+
+    fn outlives(&self, keep_programs: bool) -> bool {
+        (self.detached || keep_programs) && self.exit.is_none() && !self.cancelled
     }
 
     fn deadline(&self) -> Option<u64> {

@@ -3,6 +3,7 @@
 use super::path;
 use crate::protocol::tag;
 use crate::stream::Opened;
+use crate::sys;
 use crate::tlv::{Failure, Fields, Request};
 use std::fs::{self, Metadata};
 use std::os::unix::ffi::OsStrExt;
@@ -42,6 +43,17 @@ pub fn describe(path: &Path, metadata: &Metadata) -> Fields {
         Ok(target) if file_type.is_symlink() => fields.bytes(tag::TARGET, target.as_os_str().as_bytes()),
         _ => fields,
     }
+}
+
+/// Of the file system that holds the path, in bytes.
+pub fn space(request: &Request) -> Result<Opened, Failure> {
+    let space = sys::file_system_space(request.path(tag::PATH)?)?;
+    Ok(Opened::Reply(
+        Fields::new()
+            .u64(tag::SIZE, space.total)
+            .u64(tag::FREE, space.free)
+            .u64(tag::AVAILABLE, space.available),
+    ))
 }
 
 /// Makes the directory and its parents; fine if it is there already.

@@ -1,5 +1,6 @@
 //! System calls as safe functions. The only place with `unsafe`: each wrapper owns the proof for its one call.
 
+mod attributes;
 mod descriptor;
 mod directory;
 mod epoll;
@@ -11,6 +12,7 @@ mod spawn;
 mod terminal;
 mod time;
 
+pub use attributes::*;
 pub use descriptor::*;
 pub use directory::*;
 pub use epoll::*;

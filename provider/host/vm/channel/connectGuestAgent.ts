@@ -30,6 +30,8 @@ export async function connectGuestAgent(socket: Duplex, options: HandshakeOption
     list: async (path, options) => files.list(channel, path, options),
     mkdir: (path, options) => files.mkdir(channel, path, options),
     remove: (path, options) => files.remove(channel, path, options),
+    archive: (path) => files.archive(channel, path),
+    space: (path, options) => files.space(channel, path, options),
     connectPort: async (port, options) => connectPort(channel, port, options),
     listen: async (port, onConnection, options) => listen(channel, port, onConnection, options),
     close: () => channel.close(),

@@ -74,6 +74,7 @@ function encodeRequest(request: ExecRequest): FieldWriter {
   if (request.user !== undefined) fields.bytes(tag.user, withoutNul(request.user, "user"));
   fields.flag(tag.stdin, request.stdin);
   if (request.timeoutMs !== undefined) fields.number(tag.timeoutMs, Math.ceil(request.timeoutMs));
+  fields.flag(tag.detached, request.detached);
   if (request.tty) fields.bytes(tag.terminal, encodeSize(request.tty.columns, request.tty.rows));
   return fields;
 }

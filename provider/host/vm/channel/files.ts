@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { SandboxesError } from "../../../client/errors";
-import type { CallOptions, GuestFileInfo, WriteFileOptions } from "../guestAgent";
+import type { CallOptions, GuestFileInfo, GuestSpace, WriteFileOptions } from "../guestAgent";
 import type { GuestChannel } from "./channel";
 import { failureOf } from "./failures";
 import { Fields, FieldWriter } from "./fields";
@@ -79,6 +79,28 @@ export function readFile(
   const request = pathFields(path);
   if (options.offset !== undefined) request.number(tag.offset, options.offset);
   if (options.length !== undefined) request.number(tag.length, options.length);
+  return readStream(channel, "readFile", request, path);
+}
+
+export async function archive(channel: GuestChannel, path: string): Promise<Readable> {
+  return readStream(channel, "archive", pathFields(path), path);
+}
+
+export async function space(channel: GuestChannel, path: string, options?: CallOptions): Promise<GuestSpace> {
+  const fields = await channel.call("space", pathFields(path), `Measuring the space at "${path}"`, options);
+  return {
+    totalBytes: fields.requiredNumber(tag.size),
+    freeBytes: fields.requiredNumber(tag.free),
+    availableBytes: fields.requiredNumber(tag.available),
+  };
+}
+
+function readStream(
+  channel: GuestChannel,
+  kind: "readFile" | "archive",
+  request: FieldWriter,
+  path: string,
+): Promise<Readable> {
   return new Promise<Readable>((resolve, reject) => {
     let stream!: GuestStream;
     const content = new OutputReadable(() => stream, 0);
@@ -86,7 +108,7 @@ export function readFile(
       reject(error);
       content.destroy(error);
     };
-    stream = channel.open("readFile", request, {
+    stream = channel.open(kind, request, {
       opened: () => resolve(content),
       data: (_output, bytes) => content.accept(bytes),
       ended: (fields) => {

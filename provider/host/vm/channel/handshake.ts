@@ -6,6 +6,7 @@ import {
   frameType,
   guestWindowBytes,
   headerBytes,
+  keepProgramsFlag,
   magic,
   maxPayloadBytes,
   nonceBytes,
@@ -28,6 +29,11 @@ export interface HandshakeOptions {
   signal?: AbortSignal;
   /** How long the guest may take to answer, ms; a booting one answers when it has booted. */
   helloTimeoutMs: number;
+  /**
+   * Programs of an earlier connection go on by themselves, what they print is dropped: for a guest that was saved with
+   * them. Otherwise it ends them, but for those that were started `detached`.
+   */
+  keepPrograms?: boolean;
 }
 
 /**
@@ -38,7 +44,7 @@ export async function shakeHands(socket: Duplex, options: HandshakeOptions): Pro
   options.signal?.throwIfAborted();
   const nonce = randomBytes(nonceBytes);
   const search = new AckSearch(nonce);
-  const stopSaying = sayHello(socket, nonce);
+  const stopSaying = sayHello(socket, nonce, options.keepPrograms ? keepProgramsFlag : 0);
   let cleanUp = () => {};
   try {
     return await new Promise<Buffer>((resolve, reject) => {
@@ -79,10 +85,8 @@ export async function shakeHands(socket: Duplex, options: HandshakeOptions): Pro
 }
 
 /** Begins to send HELLO; returns how to stop. */
-function sayHello(socket: Duplex, nonce: Buffer): () => void {
-  const version = Buffer.alloc(2);
-  version.writeUInt16BE(protocolVersion);
-  const hello = encodeFrame(0, frameType.hello, Buffer.concat([magic, version, nonce]));
+function sayHello(socket: Duplex, nonce: Buffer, flags: number): () => void {
+  const hello = encodeFrame(0, frameType.hello, Buffer.concat([magic, Buffer.of(flags, protocolVersion), nonce]));
   // Whatever an earlier host left unfinished in the guest is filled up by so many bytes.
   const padding = () => Buffer.alloc(headerBytes + maxPayloadBytes, paddingByte);
   let padAt = performance.now() + firstPaddedMs;

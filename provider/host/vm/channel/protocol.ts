@@ -1,6 +1,8 @@
 /** The numbers of the guest protocol; `docs/agentProtocol.md` explains them. Both ends keep this list. */
 
 export const protocolVersion = 1;
+/** In HELLO's flags: the programs of an earlier session go on. */
+export const keepProgramsFlag = 1;
 /** Opens HELLO and HELLO_ACK, so that they can be found in the rests of a broken connection. */
 export const magic = Buffer.from("SBXAGENT");
 export const nonceBytes = 16;
@@ -52,6 +54,8 @@ export const streamKind = {
   refresh: 8,
   connect: 9,
   listen: 10,
+  archive: 11,
+  space: 12,
 } as const;
 
 export const tag = {
@@ -63,6 +67,7 @@ export const tag = {
   stdin: 14,
   timeoutMs: 15,
   terminal: 16,
+  detached: 17,
   path: 20,
   offset: 21,
   length: 22,
@@ -82,6 +87,8 @@ export const tag = {
   failure: 54,
   errno: 55,
   size: 56,
+  free: 57,
+  available: 58,
   name: 60,
   fileType: 61,
   modifiedMs: 62,
