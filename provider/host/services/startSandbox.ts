@@ -28,7 +28,8 @@ export async function startSandbox(
   const { image, diskImage } = await parts.diskImages.source(record.groupKey, record.sourcesRef, signal);
   const { rootfsPath, rootfsDigest } = image;
   const warmUp = warmUpOf(image.config, diskImage.warmUp);
-  const spec = { rootfsPath, rootfsDigest, ...machineSize(record), warmUp };
+  const { env, user, workingDirectory: cwd } = programOf(image.config, {}, {}, {});
+  const spec = { rootfsPath, rootfsDigest, ...machineSize(record), warmUp, program: { env, user, cwd } };
   const clone = async () => {
     const template = await parts.driver.ensureTemplate(spec, { signal });
     const work = () => parts.driver.clone(template, { vmId: record.id, signal });

@@ -50,6 +50,8 @@ export interface TemplateSpec {
   diskMiB: number;
   /** Run in the guest before it is frozen, so that clones find it in memory; part of the key. */
   warmUp?: string[][];
+  /** How the image's programs are started, those of `warmUp` too; part of the key. */
+  program?: { env: Record<string, string>; cwd: string; user: string };
 }
 
 export interface BuildOptions {

@@ -91,6 +91,8 @@ unsafe fn become_program(
     if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !limit(libc::RLIMIT_CORE, 0) {
         return *libc::__errno_location();
     }
+    // Huge pages round a clone's memory up by some 3 MiB and win nothing measurable: its largest part is a file's.
+    libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
     limit(libc::RLIMIT_NOFILE, MAX_OPEN_FILES);
     if request.file_size_limit > 0 && !limit(libc::RLIMIT_FSIZE, request.file_size_limit) {
         return *libc::__errno_location();

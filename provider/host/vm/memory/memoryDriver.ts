@@ -21,6 +21,7 @@ const templateSchema = z.object({
     memoryMiB: z.number(),
     diskMiB: z.number(),
     warmUp: z.array(z.array(z.string())).optional(),
+    program: z.object({ env: z.record(z.string(), z.string()), cwd: z.string(), user: z.string() }).optional(),
   }),
   createdAt: z.string(),
   sizeBytes: z.number(),

@@ -39,7 +39,7 @@ export async function buildTemplate(
     either.addEventListener("abort", kill, { once: true });
     try {
       report(`booted in ${bootMs} ms, warming up`);
-      await exercise(agent, spec.warmUp);
+      await exercise(agent, spec);
       agent.close();
       await delay(settleMs, undefined, { signal: either });
       report("freezing the template");

@@ -5,7 +5,7 @@ import * as z from "zod";
 import { isSandboxesError, SandboxesError } from "../../../client/errors";
 import { connectGuestAgent } from "../channel";
 import type { ConnectAgent } from "../connectAgent";
-import type { BuildOptions, CloneOptions, Template, Vm, VmDriver } from "../driver";
+import type { BuildOptions, CloneOptions, Template, TemplateSpec, Vm, VmDriver } from "../driver";
 import { nativeBinary } from "../native";
 import { createSharedWork } from "../sharedWork";
 import { createSlots } from "../slots";
@@ -123,7 +123,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   const start = async (
     { vmId, paused, signal }: CloneOptions,
     launch: (directory: string, signal: AbortSignal) => Promise<Launched>,
-    warmUp: string[][] | undefined,
+    spec: TemplateSpec,
   ): Promise<Vm> => {
     const directory = directoryOf(vmId);
     if (vms.has(vmId) || starting.has(vmId)) throw taken(vmId);
@@ -137,7 +137,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         const { qemu, agent } = await launch(directory, either);
         const vm = register(vmId, qemu, { agent, paused: false });
         if (paused) {
-          await exercise(agent, warmUp);
+          await exercise(agent, spec);
           await vm.pause();
         }
         await markReady(qemu);
@@ -201,14 +201,14 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
           throw error;
         });
       };
-      return start(cloneOptions, launch, stored.spec.warmUp);
+      return start(cloneOptions, launch, stored.spec);
     },
 
     boot: (spec, cloneOptions) =>
       orEmulated((launchContext) => {
         const launch = (directory: string, signal: AbortSignal): Promise<Launched> =>
           bootGuest(launchContext, directory, spec, { sharedMemory: false, signal });
-        return start(cloneOptions, launch, spec.warmUp);
+        return start(cloneOptions, launch, spec);
       }),
 
     async adopt(vmId) {

@@ -19,6 +19,7 @@ export function templateKey(
     vcpus: spec.vcpus,
     memoryMiB: spec.memoryMiB,
     warmUp: spec.warmUp ?? [],
+    program: spec.program ?? null,
     machine: machineArguments(accelerator),
     parameters: kernelParameters(accelerator, spec.diskMiB),
     qemu: [environment.qemuVersion, environment.qemuDigest],

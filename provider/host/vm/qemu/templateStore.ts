@@ -42,6 +42,7 @@ const metaSchema = z.object({
     memoryMiB: z.number(),
     diskMiB: z.number(),
     warmUp: z.array(z.array(z.string())).optional(),
+    program: z.object({ env: z.record(z.string(), z.string()), cwd: z.string(), user: z.string() }).optional(),
   }),
   createdAt: z.string(),
   bootMs: z.number(),
