@@ -1,5 +1,5 @@
 import type { Readable } from "node:stream";
-import type { Body, CallOptions, HttpClient } from "./http";
+import type { Body, CallOptions, HttpClient, HttpRequest } from "./http";
 import { type FileEntryView, fileEntryView, fileListView, fileResultView } from "./wire/files";
 
 export interface WriteOptions extends CallOptions {
@@ -19,15 +19,14 @@ export class FilesApi {
     this.#sandboxPath = sandboxPath;
   }
 
+  /** The whole file. */
+  readAll(id: string, path: string, { signal }: CallOptions = {}): Promise<Buffer> {
+    return this.#http.bytes(this.#reading(id, path, signal));
+  }
+
   /** The caller reads the stream to its end, or destroys it. */
   read(id: string, path: string, { signal }: CallOptions = {}): Promise<Readable> {
-    return this.#http.stream({
-      method: "GET",
-      path: this.#files(id),
-      query: { path },
-      action: `read "${path}"`,
-      signal,
-    });
+    return this.#http.stream(this.#reading(id, path, signal));
   }
 
   /** Replaces the file; answers the bytes written, where the service tells. */
@@ -90,6 +89,10 @@ export class FilesApi {
     // Repeated after a lost answer it would say "not found" of what it had removed.
     const request = { method: "DELETE", path: this.#files(id), query, action, repeatable: false } as const;
     await this.#http.status({ ...request, signal: options.signal });
+  }
+
+  #reading(id: string, path: string, signal?: AbortSignal): HttpRequest {
+    return { method: "GET", path: this.#files(id), query: { path }, action: `read "${path}"`, signal };
   }
 
   #files(id: string): string {

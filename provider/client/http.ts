@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { Agent, type Dispatcher } from "undici";
 import type { z } from "zod";
+import { receiveBody, sendBody } from "./bodies";
 import { type Connection, socketPathOf } from "./connection";
 import { SandboxesError } from "./errors";
 import { type Answer, transportFailure } from "./failures";
@@ -91,7 +92,18 @@ export class HttpClient {
 
   /** The bytes of an answer as they come; the caller reads or destroys the stream. Not repeated once it has begun. */
   stream(request: HttpRequest): Promise<Readable> {
-    return this.#run(request, async (response) => response.body);
+    const { action, signal } = request;
+    return this.#run(request, async ({ body }, requestId) => {
+      const endpoint = await this.plane.endpoint(signal);
+      return receiveBody(body, (cause) =>
+        signal?.aborted ? signal.reason : transportFailure(cause, action, endpoint, requestId).error,
+      );
+    });
+  }
+
+  /** The bytes of an answer, all at once. */
+  bytes(request: HttpRequest): Promise<Buffer> {
+    return this.#run(request, async ({ body }) => Buffer.from(await body.arrayBuffer()));
   }
 
   #run<T>(
@@ -124,8 +136,9 @@ export class HttpClient {
     const { action, signal } = request;
     signal?.throwIfAborted();
     const endpoint = await this.plane.endpoint(signal);
+    const source = request.body && !(request.body instanceof Uint8Array) ? sendBody(request.body) : undefined;
     try {
-      const response = await this.#send(request, endpoint, requestId);
+      const response = await this.#send(request, endpoint, requestId, source?.stream);
       if (response.statusCode < 400) {
         const value = await consume(response, requestId);
         this.plane.succeeded?.();
@@ -136,16 +149,23 @@ export class HttpClient {
     } catch (error) {
       if (error instanceof SandboxesError) return { error, repeat: "no" };
       signal?.throwIfAborted();
+      const failure = source?.failure();
+      if (failure) return { error: failure.cause, repeat: "no" };
       return transportFailure(error, action, endpoint, requestId);
     }
   }
 
-  async #send(request: HttpRequest, endpoint: string, requestId: string): Promise<Dispatcher.ResponseData> {
+  async #send(
+    request: HttpRequest,
+    endpoint: string,
+    requestId: string,
+    streamed: Readable | undefined,
+  ): Promise<Dispatcher.ResponseData> {
     const headers = requestHeaders(await this.plane.token(request.signal), requestId);
     let body: Uint8Array | string | Readable | undefined;
     if (request.body !== undefined) {
       headers["content-type"] = "application/octet-stream";
-      body = request.body instanceof Uint8Array ? request.body : Readable.from(request.body, { objectMode: false });
+      body = streamed ?? (request.body as Uint8Array);
     } else if (request.method !== "GET" && request.method !== "DELETE") {
       // Azure hangs on a POST without a body, so there always is one.
       headers["content-type"] = "application/json";

@@ -1,4 +1,3 @@
-import { buffer } from "node:stream/consumers";
 import type { FilesApi } from "../client/files";
 import type { CallOptions } from "../client/http";
 import type { FileEntryView } from "../client/wire/files";
@@ -49,8 +48,8 @@ export class SandboxFiles {
   }
 
   /** The whole file. Rejects with `FileNotFound`. For large ones there is `download`. */
-  async read(path: string, options: CallOptions = {}): Promise<Buffer> {
-    return buffer(await this.#api.read(this.#id, path, options));
+  read(path: string, options: CallOptions = {}): Promise<Buffer> {
+    return this.#api.readAll(this.#id, path, options);
   }
 
   /** As UTF-8. */

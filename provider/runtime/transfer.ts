@@ -1,5 +1,5 @@
-import { createReadStream, createWriteStream } from "node:fs";
-import { lstat, mkdir, readdir, stat } from "node:fs/promises";
+import { createWriteStream } from "node:fs";
+import { lstat, mkdir, open, readdir, stat } from "node:fs/promises";
 import { join, posix } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -34,7 +34,9 @@ export async function upload(
       await files.mkdir(to, options);
       for (const name of await readdir(from)) await copy(join(from, name), posix.join(to, name), false);
     } else if (info.isFile()) {
-      await files.write(to, createReadStream(from), { ...options, mode });
+      // Opened here, so that what cannot be read is told before anything is sent; the stream closes it.
+      const file = await open(from).catch((cause) => Promise.reject(inaccessible("read", from, cause)));
+      await files.write(to, file.createReadStream(), { ...options, mode });
       result.files += 1;
       result.bytes += info.size;
     } else result.skipped.push(from);

@@ -1,7 +1,9 @@
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { SandboxesError } from "../../provider/client/errors";
 import { isMissing } from "../../provider/client/failures";
-import { halfAnswer, json, MisbehavingServer, reset, silence } from "./misbehavingServer";
+import { halfAnswer, json, MisbehavingServer, type Reply, reset, silence } from "./misbehavingServer";
 
 const group = { id: "/x", name: "g", location: "local", properties: { provisioningState: "Succeeded" } };
 const sandbox = { id: "3e355780-b2d2-414e-865e-d6586e0ddd06", state: "Running", labels: {} };
@@ -50,6 +52,63 @@ describe("a request that may be repeated", () => {
     await using server = await MisbehavingServer.start([json(status, { error: { code: "X", message: "m" } })]);
     expect((await rejection(server.api().groups.get("g"))).status).toBe(status);
     expect(server.received).toHaveLength(1);
+  });
+});
+
+describe("a file", () => {
+  const half: Reply = (response) => {
+    response.writeHead(200, { "content-length": "1000" });
+    response.write("half", () => response.socket?.destroy());
+  };
+
+  it("is read again after half an answer", async () => {
+    await using server = await MisbehavingServer.start([half, (response) => response.end("whole")]);
+    expect(String(await server.api().group("g").files.readAll("x", "/a"))).toBe("whole");
+  });
+
+  it("that is streamed ends with an error, not early", async () => {
+    await using server = await MisbehavingServer.start([half]);
+    const stream = await server.api().group("g").files.read("x", "/a");
+    expect(await rejection(text(stream))).toMatchObject({ code: "HostUnavailable", requestId: expect.any(String) });
+  });
+
+  it("that nobody reads to its end is no longer asked for", async () => {
+    const closed = Promise.withResolvers<void>();
+    await using server = await MisbehavingServer.start([
+      (response) => {
+        response.once("close", closed.resolve);
+        response.write("a beginning");
+      },
+    ]);
+    const stream = await server.api().group("g").files.read("x", "/a");
+    await once(stream, "data");
+    stream.destroy();
+    await closed.promise;
+  });
+
+  it("whose source fails is rejected with the source's own error, and is not sent again", async () => {
+    const fault = new Error("mine");
+    const source = (async function* () {
+      yield Buffer.from("x");
+      throw fault;
+    })();
+    await using server = await MisbehavingServer.start([json(200, {})]);
+    await expect(server.api().group("g").files.write("x", "/a", source)).rejects.toBe(fault);
+  });
+
+  it("from a stream is not sent again when the connection is lost", async () => {
+    let returned = false;
+    const source = (async function* () {
+      try {
+        for (;;) yield Buffer.alloc(1000);
+      } finally {
+        returned = true;
+      }
+    })();
+    await using server = await MisbehavingServer.start([]);
+    server.server.removeAllListeners("request").on("request", (request) => request.socket.destroy());
+    const error = await rejection(server.api().group("g").files.write("x", "/a", source));
+    expect([error.code, returned]).toEqual(["HostUnavailable", true]);
   });
 });
 

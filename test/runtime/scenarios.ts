@@ -161,6 +161,21 @@ export function runtimeScenarios(name: string, open: () => Promise<ScenarioTarge
         }
       });
 
+      it.each([
+        ["in one request", {}],
+        ["as a stream", { onStdout: () => {} }],
+      ])("ends an aborted program in the guest too, %s", async (_name, options) => {
+        const controller = new AbortController();
+        await sandbox.exec("rm -f tmp/pid");
+        const line = "echo $$ > tmp/pid.new; mv tmp/pid.new tmp/pid; exec sleep 600";
+        const running = sandbox.exec(line, { ...options, signal: controller.signal }).catch((reason) => reason);
+        await expect.poll(async () => (await sandbox.exec("test -s tmp/pid")).exitCode, patience).toBe(0);
+        controller.abort(new Error("enough"));
+        expect(await running).toMatchObject({ message: "enough" });
+        const alive = async () => (await sandbox.exec('kill -0 "$(cat tmp/pid)"')).exitCode;
+        await expect.poll(alive, patience).not.toBe(0);
+      });
+
       it("ends the program when a listener or the input fails", async () => {
         const fault = new Error("mine");
         const failing = (async function* () {
@@ -352,7 +367,11 @@ export function runtimeScenarios(name: string, open: () => Promise<ScenarioTarge
         const doomed = await target.group.createSandbox({ image: target.image });
         await doomed.delete();
         await doomed.delete();
-        await expect(doomed.exec(["true"])).rejects.toMatchObject({ code: "SandboxNotFound" });
+        const gone = { code: "SandboxNotFound" };
+        await expect(doomed.exec(["true"])).rejects.toMatchObject(gone);
+        await expect(doomed.files.read("/tmp")).rejects.toMatchObject(gone);
+        const large = pieces(Array.from({ length: 100 }, () => Buffer.alloc(100_000)));
+        await expect(doomed.files.write("/tmp/large", large)).rejects.toMatchObject(gone);
       });
 
       it("is found by its labels", async () => {
@@ -379,6 +398,8 @@ export function runtimeScenarios(name: string, open: () => Promise<ScenarioTarge
     });
   });
 }
+
+const patience = { timeout: 10_000, interval: 50 };
 
 async function* pieces<T>(all: T[]): AsyncGenerator<T> {
   yield* all;
