@@ -16,6 +16,7 @@ const environment: Environment = {
   tscKhz: 2_000_000,
 };
 const spec: TemplateSpec = { rootfsPath: "/image", rootfsDigest: "sha256:r", vcpus: 1, memoryMiB: 512, diskMiB: 1024 };
+const program = { env: { A: "1", B: "2" }, cwd: "/", user: "root" };
 const key = templateKey(environment, "tcg", spec);
 
 it.each([
@@ -24,6 +25,7 @@ it.each([
   ["memory", templateKey(environment, "tcg", { ...spec, memoryMiB: 1024 })],
   ["disk", templateKey(environment, "tcg", { ...spec, diskMiB: 2048 })],
   ["warm-up", templateKey(environment, "tcg", { ...spec, warmUp: [["true"]] })],
+  ["way to start programs", templateKey(environment, "tcg", { ...spec, program })],
   ["accelerator", templateKey(environment, "kvm", spec)],
   ["QEMU", templateKey({ ...environment, qemuDigest: "sha256:p" }, "tcg", spec)],
   ["kernel", templateKey({ ...environment, kernelDigest: "sha256:l" }, "tcg", spec)],
@@ -36,4 +38,10 @@ it.each([
 it("stays the same where only places differ, or the measured clock by its jitter", () => {
   const moved = { ...environment, qemuPath: "/opt/qemu", kernelPath: "/k", initramfsPath: "/i", tscKhz: 2_000_003 };
   expect(templateKey(moved, "tcg", { ...spec, rootfsPath: "/elsewhere" })).toBe(key);
+});
+
+it("does not depend on the order in which a specification was written", () => {
+  const inOrder = templateKey(environment, "tcg", { ...spec, program });
+  const reversed = { user: "root", cwd: "/", env: { B: "2", A: "1" } };
+  expect(templateKey(environment, "tcg", { ...spec, program: reversed })).toBe(inOrder);
 });

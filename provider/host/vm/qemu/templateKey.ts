@@ -19,7 +19,7 @@ export function templateKey(
     vcpus: spec.vcpus,
     memoryMiB: spec.memoryMiB,
     warmUp: spec.warmUp ?? [],
-    program: spec.program ?? null,
+    program: spec.program && [Object.entries(spec.program.env).sort(), spec.program.cwd, spec.program.user],
     machine: machineArguments(accelerator),
     parameters: kernelParameters(accelerator, spec.diskMiB),
     qemu: [environment.qemuVersion, environment.qemuDigest],
