@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { alreadyServedExitCode } from "../client/embeddedHost";
 import { isSandboxesError } from "../client/errors";
@@ -22,6 +22,7 @@ const options = {
   region: { type: "string" },
   memory: { type: "string" },
   driver: { type: "string" },
+  catalogue: { type: "string" },
 } as const;
 
 /** `sandboxes host serve`: the daemon in the foreground, until a signal or a shutdown over its socket. */
@@ -35,6 +36,7 @@ export const hostServe: HostCommand = {
   --token-file FILE    callers send its content (16 characters or more) as bearer token
   --region NAME        what sandboxes and groups say (local)
   --memory MIB         what all sandboxes together may take; more than the machine has overcommits
+  --catalogue FILE     what public image names stand for (DIR/catalogue.json if it is there), as {"ubuntu": "recipe:debian"}
   --driver qemu|memory memory runs programs as plain processes: for tests, it isolates nothing`,
 
   async run(argv, io) {
@@ -56,25 +58,30 @@ export const hostServe: HostCommand = {
       return alreadyServedExitCode;
     }
     const log = { write: (line: string) => void io.stderr.write(line) };
-    return serve({ ...settings, dataDir, listen, database, log, version: packageVersion() }, settings.driverName, io);
+    return serve({ ...settings, dataDir, listen, database, log, version: packageVersion() }, settings, io);
   },
 };
 
 interface Settings extends Pick<HostServerOptions, "tls" | "tlsNames" | "token" | "region" | "admission"> {
   driverName: "qemu" | "memory";
+  /** A file that must be there; else the data directory's, if it is there. */
+  catalogueFile: string | undefined;
 }
 
 async function serve(
   settings: Omit<HostServerOptions, "driver" | "images">,
-  driverName: Settings["driverName"],
+  { driverName, catalogueFile }: Settings,
   io: CommandIo,
 ): Promise<number> {
   const { createHostServer } = await import("../host/server.js");
-  const { createImageStore } = await import("../host/images/index.js");
+  const { createCatalogue, createImageStore, readCatalogueFile } = await import("../host/images/index.js");
   const { cacheDirectory } = await import("../host/vm/cacheDirectory.js");
   const { dataDir } = settings;
+  const ownCatalogue = join(dataDir, "catalogue.json");
+  const cataloguePath = catalogueFile ?? (existsSync(ownCatalogue) ? ownCatalogue : undefined);
+  const catalogue = asUsage(() => createCatalogue(cataloguePath === undefined ? {} : readCatalogueFile(cataloguePath)));
   const driver = await createDriver(driverName, dataDir);
-  const images = createImageStore({ dataDir, cacheDir: join(cacheDirectory(), "images") });
+  const images = createImageStore({ dataDir, cacheDir: join(cacheDirectory(), "images"), catalogue });
   const { promise: ended, resolve: onShutDown } = Promise.withResolvers<void>();
   const server = asUsage(() => createHostServer({ ...settings, driver, images, onShutDown }));
   try {
@@ -105,6 +112,7 @@ function readSettings(
   }
   return {
     driverName,
+    catalogueFile: values.catalogue,
     tls: readTls(values),
     tlsNames: values["tls-name"],
     token: values["token-file"] === undefined ? undefined : readToken(values["token-file"]),

@@ -25,7 +25,8 @@ export const errorCatalogue = {
     meaning: "Hardware isolation was required and this host can only emulate.",
   },
   ImageInvalid: { status: 422, wire: "ImageInvalid", meaning: "The image is damaged, unsafe or of an unknown form." },
-  RegistryFailed: { status: 502, wire: "RegistryFailed", meaning: "The registry refused or did not answer." },
+  // Not a 5xx: Azure's Python SDK repeats those for minutes, ten times over.
+  RegistryFailed: { status: 424, wire: "RegistryFailed", meaning: "The registry refused or did not answer." },
   Unsupported: { status: 501, wire: "NotSupported", meaning: "This target cannot do that." },
   Timeout: { status: 408, wire: "Timeout", meaning: "A time limit ran out." },
   ExecFailed: { status: 422, wire: "ExecFailed", meaning: "The program could not be started, or failed when checked." },

@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { recipeOf } from "./catalogue";
 import { buildDebianImage, recipeKey } from "./debianImage";
 import { type DebianSources, debianSources } from "./debianSources";
 import { adoptRootfs, describeRootfs, publishImage, readImage, readImages, rootfsPath } from "./imageFiles";
 import type { StoredImage } from "./imageStore";
+import type { Recipe } from "./recipes";
 import type { JobContext } from "./sharedJobs";
 
 // A new data directory shall not start with packages whose holes were mended long ago.
@@ -16,9 +16,9 @@ const sourcesAgeMs = 60_000;
 const sourcesLimitMs = 60_000;
 
 export interface CatalogueImages {
-  import(name: string, tempDir: string, context: JobContext): Promise<StoredImage>;
+  import(recipe: Recipe, tempDir: string, context: JobContext): Promise<StoredImage>;
   /** The digest of the image made by the present recipe; undefined where none has been made yet. */
-  resolve(name: string): Promise<string | undefined>;
+  resolve(recipe: Recipe): Promise<string | undefined>;
 }
 
 /**
@@ -30,8 +30,7 @@ export function createCatalogueImages(imagesDir: string, cacheDir: string | unde
   const made = async (key: string) => (await readImages(imagesDir)).find(({ recipe }) => recipe === key);
   const sources = rememberedSources();
   return {
-    async import(name, tempDir, context) {
-      const recipe = recipeOf(name);
+    async import(recipe, tempDir, context) {
       const key = recipeKey(recipe, await sources());
       const existing = await made(key);
       if (existing) return existing;
@@ -41,14 +40,14 @@ export function createCatalogueImages(imagesDir: string, cacheDir: string | unde
         const { rootfsPath: _, ...record } = fromCache;
         return publishImage(join(tempDir, "cached"), pathOf(imagesDir, record.digest), { ...record, version: 1 });
       }
-      context.progress(`making ${name} from Debian's packages, which takes some seconds`);
+      context.progress(`making ${recipe.name} from Debian's packages, which takes some seconds`);
       const directory = join(tempDir, "image");
       await mkdir(directory);
       const digest = await buildDebianImage(rootfsPath(directory), recipe, await sources(), { ...context, tempDir });
       const record = {
         version: 1 as const,
         digest,
-        reference: name,
+        reference: recipe.name,
         ...(await describeRootfs(directory)),
         config: recipe.config,
         importedAt: new Date().toISOString(),
@@ -65,8 +64,8 @@ export function createCatalogueImages(imagesDir: string, cacheDir: string | unde
       }
       return image;
     },
-    async resolve(name) {
-      const key = recipeKey(recipeOf(name), await sources());
+    async resolve(recipe) {
+      const key = recipeKey(recipe, await sources());
       const cache = cached(key);
       return ((await made(key)) ?? (cache === undefined ? undefined : await freshImage(cache)))?.digest;
     },

@@ -1,14 +1,14 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { SandboxesError } from "../../client/errors";
-import { catalogueEntries } from "./catalogue";
+import { isSandboxesError, SandboxesError } from "../../client/errors";
+import { type Catalogue, type CatalogueSource, createCatalogue } from "./catalogue";
 import { type CatalogueImages, createCatalogueImages } from "./catalogueImages";
 import { removeForgottenChroots } from "./chrootDirectory";
 import { describeRootfs, publishImage, readImage, readImages, removeImage, rootfsPath } from "./imageFiles";
 import { defaultImageLimits, type ImageLimits } from "./imageLimits";
-import { type ImageReference, parseImageReference } from "./imageReference";
-import { openImageSource, type PlaceReference, resolveImageSource, type SourceAccess } from "./imageSource";
+import { type ImageReference, type PlaceReference, parseImageReference } from "./imageReference";
+import { openImageSource, resolveImageSource, type SourceAccess } from "./imageSource";
 import type { ImageStore, ImportOptions, StoredImage } from "./imageStore";
 import { digestSchema } from "./ociDocuments";
 import { packLayers } from "./packLayers";
@@ -20,6 +20,8 @@ export interface ImageStoreOptions {
   /** Where catalogue images are kept for other data directories; they are made anew for each where absent. */
   cacheDir?: string;
   limits?: Partial<ImageLimits>;
+  /** Default: Azure's public names. */
+  catalogue?: Catalogue;
   /** Ends all imports and what they started. */
   signal?: AbortSignal;
 }
@@ -33,37 +35,41 @@ class LocalImageStore implements ImageStore {
   readonly #directory: string;
   readonly #tempDir: string;
   readonly #limits: ImageLimits;
-  readonly #catalogue: CatalogueImages;
+  readonly #catalogue: Catalogue;
+  readonly #recipeImages: CatalogueImages;
   readonly #byReference: SharedJobs<StoredImage>;
   readonly #byDigest: SharedJobs<StoredImage>;
   #prepared: Promise<void> | undefined;
 
-  constructor({ dataDir, cacheDir, limits, signal }: ImageStoreOptions) {
+  constructor({ dataDir, cacheDir, limits, catalogue, signal }: ImageStoreOptions) {
     this.#directory = join(dataDir, "images");
     this.#tempDir = join(this.#directory, ".importing");
     this.#limits = { ...defaultImageLimits, ...limits };
-    this.#catalogue = createCatalogueImages(this.#directory, cacheDir);
+    this.#catalogue = catalogue ?? createCatalogue();
+    this.#recipeImages = createCatalogueImages(this.#directory, cacheDir);
     this.#byReference = new SharedJobs(signal);
     this.#byDigest = new SharedJobs(signal);
   }
 
   async import(reference: string, options: ImportOptions = {}): Promise<StoredImage> {
-    const parsed = parseImageReference(reference);
+    const { parsed, source } = this.#find(reference);
     const image = await this.#byReference.run(jobKey(parsed, options), options, (context) =>
-      parsed.kind === "catalogue"
-        ? this.#inTempDir((tempDir) => this.#catalogue.import(parsed.name, tempDir, context))
-        : this.#importNow(parsed, options, context),
+      source.kind === "recipe"
+        ? this.#inTempDir((tempDir) => this.#recipeImages.import(source.recipe, tempDir, context))
+        : this.#importNow(source.reference, options, context).catch((error: unknown) => {
+            throw parsed.kind === "catalogue" ? publicImageError(parsed.name, error) : error;
+          }),
     );
     // Another reference may have brought the same image.
     return { ...withoutRecipe(image), reference: parsed.canonical };
   }
 
   async resolve(reference: string, options: ImportOptions = {}): Promise<string | undefined> {
-    const parsed = parseImageReference(reference);
+    const { source } = this.#find(reference);
     const signal = options.signal ?? new AbortController().signal;
-    if (parsed.kind === "catalogue") return this.#catalogue.resolve(parsed.name);
+    if (source.kind === "recipe") return this.#recipeImages.resolve(source.recipe);
     return this.#inTempDir((tempDir) =>
-      resolveImageSource(parsed, {
+      resolveImageSource(source.reference, {
         tempDir,
         credentials: options.credentials,
         limits: this.#limits,
@@ -89,7 +95,13 @@ class LocalImageStore implements ImageStore {
   }
 
   catalogue() {
-    return catalogueEntries;
+    return this.#catalogue.entries;
+  }
+
+  #find(reference: string): { parsed: ImageReference; source: CatalogueSource } {
+    const parsed = parseImageReference(reference, (name) => this.#catalogue.sourceOf(name) !== undefined);
+    if (parsed.kind !== "catalogue") return { parsed, source: { kind: "place", reference: parsed } };
+    return { parsed, source: this.#catalogue.sourceOf(parsed.name) as CatalogueSource };
   }
 
   async #importNow(
@@ -162,6 +174,16 @@ class LocalImageStore implements ImageStore {
 function jobKey(reference: ImageReference, { credentials }: ImportOptions): string {
   const rights = credentials ? JSON.stringify([credentials.username, credentials.password]) : "";
   return `${reference.canonical}\n${createHash("sha256").update(rights).digest("hex")}`;
+}
+
+/** Callers of a public name know nothing of registries; the operator can give the name another source. */
+function publicImageError(name: string, error: unknown): unknown {
+  if (!isSandboxesError(error, "RegistryFailed") && !isSandboxesError(error, "ImageNotFound")) return error;
+  const mend = `or give "${name}" another source in catalogue.json of the host's data directory: {"${name}": "recipe:debian"}`;
+  return new SandboxesError(error.code, `Cannot import the public image "${name}": ${error.message}`, {
+    hint: error.hint ? `${error.hint}; ${mend}` : mend.replace(/^or /, ""),
+    cause: error,
+  });
 }
 
 function withoutRecipe<T extends StoredImage | undefined>(image: T): T {

@@ -1,9 +1,9 @@
 import { createHash, type Hash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { SandboxesError } from "../../client/errors";
-import type { Recipe } from "./catalogue";
 import { createChrootDirectory } from "./chrootDirectory";
 import type { DebianSources } from "./debianSources";
+import type { Recipe } from "./recipes";
 import { packSquashfs } from "./squashfs";
 import { startTool, type ToolCommand, ToolFailure } from "./toolProcess";
 

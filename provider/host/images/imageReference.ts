@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { isAbsolute } from "node:path";
 import { SandboxesError } from "../../client/errors";
-import { catalogueEntries } from "./catalogue";
+import { recipeNames } from "./recipes";
 
 /** Where an image comes from. `canonical` is the reference with nothing left implied; equal ones mean the same place. */
 export type ImageReference =
@@ -25,10 +25,24 @@ const localKinds: Record<string, "ociLayout" | "dockerArchive" | "rootfs"> = {
   rootfs: "rootfs",
 };
 
-/** Tells what a reference names; rejects with `Invalid` what can name nothing. Nothing is looked up. */
-export function parseImageReference(reference: string): ImageReference {
+/** A reference to something that exists already, other than what the catalogue names. */
+export type PlaceReference = Exclude<ImageReference, { kind: "catalogue" }>;
+
+/**
+ * Tells what a reference names; rejects with `Invalid` what can name nothing. Nothing is looked up. `inCatalogue` tells
+ * the host's own names; without it only those of recipes are known.
+ */
+export function parseImageReference(
+  reference: string,
+  inCatalogue: (name: string) => boolean = (name) => recipeNames.includes(name),
+): ImageReference {
   const text = reference.trim();
-  if (catalogueEntries.some(({ name }) => name === text)) return { kind: "catalogue", canonical: text, name: text };
+  return inCatalogue(text) ? { kind: "catalogue", canonical: text, name: text } : parsePlaceReference(reference);
+}
+
+/** The same where a name of the catalogue means nothing: in the catalogue itself. */
+export function parsePlaceReference(reference: string): PlaceReference {
+  const text = reference.trim();
   const [, scheme, rest] = /^([a-z-]+):(.*)$/s.exec(text) ?? [];
   const kind = scheme === undefined ? undefined : localKinds[scheme];
   // `oci:1.0` is a registry's image; only paths follow our schemes.
@@ -46,7 +60,7 @@ function localReference(
   scheme: string,
   rest: string,
   reference: string,
-): ImageReference {
+): PlaceReference {
   if (!isAbsolute(rest) || rest.includes("\0")) {
     throw invalid(reference, "its path is not absolute", `write ${scheme}:/absolute/path`);
   }

@@ -1,5 +1,5 @@
 import { openDockerArchive, resolveDockerArchive } from "./dockerArchive";
-import type { ImageReference } from "./imageReference";
+import type { PlaceReference } from "./imageReference";
 import type { LayeredImage } from "./layeredImage";
 import { openOciLayout, resolveOciLayout } from "./ociLayout";
 import { pullRegistryImage, resolveRegistryImage } from "./registry";
@@ -7,9 +7,6 @@ import { openRootfsTar, resolveRootfsTar } from "./rootfsTar";
 import type { SourceAccess } from "./sourceAccess";
 
 export type { SourceAccess } from "./sourceAccess";
-
-/** A reference to something that exists already, other than what the catalogue makes. */
-export type PlaceReference = Exclude<ImageReference, { kind: "catalogue" }>;
 
 /** The digest a reference points to now. */
 export function resolveImageSource(reference: PlaceReference, access: SourceAccess): Promise<string> {

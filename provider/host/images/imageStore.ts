@@ -14,7 +14,7 @@ export interface ImageStore {
   list(): Promise<StoredImage[]>;
   /** Removes an image's files; the caller has made sure that nothing uses it. Repeatable. */
   remove(digest: string): Promise<void>;
-  /** Names that need no registry, with one line each. */
+  /** Names that every caller may use, with one line each. */
   catalogue(): CatalogueEntry[];
 }
 
@@ -53,4 +53,6 @@ export interface ImageConfig {
 export interface CatalogueEntry {
   name: string;
   description: string;
+  /** `recipe:debian`, or the canonical reference that the name stands for on this host. */
+  source?: string;
 }

@@ -81,6 +81,6 @@ function diskImageView(record: DiskImageRecord): object {
   };
 }
 
-function publicImageView({ name, description }: CatalogueEntry): object {
-  return { name, description, status: { state: "Ready" } };
+function publicImageView({ name, description, source }: CatalogueEntry): object {
+  return { name, description, source, status: { state: "Ready" } };
 }

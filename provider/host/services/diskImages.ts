@@ -141,11 +141,14 @@ export class DiskImageService {
   }
 
   async #publicImage(name: string, signal?: AbortSignal): Promise<StoredImage> {
-    const digest = this.#store.publicDigest(name);
+    // With its source: an operator may have given the name another one since.
+    const source = this.#images.catalogue().find((entry) => entry.name === name)?.source ?? "";
+    const place = `${name} = ${source}`;
+    const digest = this.#store.publicDigest(place);
     const known = digest === undefined ? undefined : await this.#images.get(digest);
     if (known) return known;
     const image = await this.#images.import(name, { signal });
-    this.#store.rememberPublic(name, image.digest);
+    this.#store.rememberPublic(place, image.digest);
     return image;
   }
 

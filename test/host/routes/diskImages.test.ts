@@ -98,7 +98,7 @@ describe("disk images", () => {
     host.shelf.beforeImport = () => Promise.reject(new SandboxesError("RegistryFailed", "the registry is away"));
     const sourcesRef = { diskImage: { name: "ubuntu", isPublic: true } };
     const reply = await host.call("PUT", `${groupPath}/sandboxes`, { sourcesRef });
-    expect([reply.status, reply.body.error.code]).toEqual([502, "RegistryFailed"]);
+    expect([reply.status, reply.body.error.code]).toEqual([424, "RegistryFailed"]);
     expect((await host.call("GET", `${groupPath}/sandboxes`)).body).toEqual([]);
   });
 
