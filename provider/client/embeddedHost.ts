@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, renameSync, statSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { request } from "node:http";
 import { homedir } from "node:os";
@@ -213,11 +213,14 @@ function hasMachines({ dataDir }: Place): boolean {
   return existsSync(machines) && readdirSync(machines).length > 0;
 }
 
+/** False for a zombie too: in a container nobody may collect its exit status. */
 function isAlive(pid: number): boolean {
   try {
-    return pid > 0 && process.kill(pid, 0);
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The name, in parentheses, may hold spaces; the state is the first field after it.
+    return !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
   } catch {
-    return false; // ESRCH: it is gone.
+    return false; // It is gone.
   }
 }
 

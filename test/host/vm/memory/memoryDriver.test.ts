@@ -1,5 +1,12 @@
 import { createMemoryDriver } from "../../../../provider/host/vm/memory";
+import { findContainment } from "../../../../provider/host/vm/memory/container";
+import { makeControlGroup, removeControlGroup } from "../../../../provider/host/vm/memory/controlGroup";
 import { describeDriver } from "../driverContract";
+
+const isContained = (await findContainment()) === "namespaces";
+const probe = "/probe/of/the/in-process/driver";
+const hasControlGroups = (await makeControlGroup(probe)) !== undefined;
+await removeControlGroup(probe);
 
 describeDriver("the in-process driver", {
   createDriver: (dataDirectory) => createMemoryDriver({ dataDirectory }),
@@ -11,4 +18,6 @@ describeDriver("the in-process driver", {
     diskMiB: 256,
   }),
   isMachine: false,
+  keepsFilesApart: isContained,
+  findsDaemons: isContained && hasControlGroups,
 });
