@@ -3,6 +3,7 @@ import { join, resolve } from "node:path";
 import { alreadyServedExitCode } from "../client/embeddedHost";
 import { isSandboxesError } from "../client/errors";
 import type { HostServerOptions } from "../host/server";
+import type { IdentityEndpoint } from "../host/serverIdentity";
 import type { openDatabase } from "../host/store/database";
 import type { VmDriver } from "../host/vm/driver";
 import { type CommandIo, usageError } from "./command";
@@ -23,6 +24,7 @@ const options = {
   memory: { type: "string" },
   driver: { type: "string" },
   catalogue: { type: "string" },
+  "identity-endpoint": { type: "string" },
 } as const;
 
 /** `sandboxes host serve`: the daemon in the foreground, until a signal or a shutdown over its socket. */
@@ -34,6 +36,8 @@ export const hostServe: HostCommand = {
   --tls-name NAME      another name for that certificate, repeatable
   --tls-cert, --tls-key FILE   a certificate of yours
   --token-file FILE    callers send its content (16 characters or more) as bearer token
+  --identity-endpoint 127.0.0.1:PORT   gives out the token as Azure's managed identities do, for DefaultAzureCredential;
+                       the ready line says what IDENTITY_ENDPOINT and IDENTITY_HEADER have to be
   --region NAME        what sandboxes and groups say (local)
   --memory MIB         what all sandboxes together may take; more than the machine has overcommits
   --catalogue FILE     what public image names stand for (DIR/catalogue.json if it is there), as {"ubuntu": "recipe:debian"}
@@ -66,11 +70,12 @@ interface Settings extends Pick<HostServerOptions, "tls" | "tlsNames" | "token" 
   driverName: "qemu" | "memory";
   /** A file that must be there; else the data directory's, if it is there. */
   catalogueFile: string | undefined;
+  identityListen: string | undefined;
 }
 
 async function serve(
   settings: Omit<HostServerOptions, "driver" | "images">,
-  { driverName, catalogueFile }: Settings,
+  { driverName, catalogueFile, identityListen }: Settings,
   io: CommandIo,
 ): Promise<number> {
   const { createHostServer } = await import("../host/server.js");
@@ -84,12 +89,21 @@ async function serve(
   const images = createImageStore({ dataDir, cacheDir: join(cacheDirectory(), "images"), catalogue });
   const { promise: ended, resolve: onShutDown } = Promise.withResolvers<void>();
   const server = asUsage(() => createHostServer({ ...settings, driver, images, onShutDown }));
+  let identity: IdentityEndpoint | undefined;
   try {
-    const ready = await server.start();
+    if (identityListen !== undefined) {
+      const { startIdentityEndpoint } = await import("../host/serverIdentity.js");
+      identity = await startIdentityEndpoint({ listen: identityListen, dataDir, token: settings.token });
+    }
+    const ready = {
+      ...(await server.start()),
+      ...(identity && { identityEndpoint: identity.url, identityHeaderFile: identity.headerFile }),
+    };
     io.stdout.write(`${JSON.stringify({ ready: true, ...ready })}\n`);
     io.signal.addEventListener("abort", () => onShutDown(), { once: true });
     if (!io.signal.aborted) await ended;
   } finally {
+    await identity?.close();
     await server.stop();
   }
   return 0;
@@ -113,6 +127,7 @@ function readSettings(
   return {
     driverName,
     catalogueFile: values.catalogue,
+    identityListen: values["identity-endpoint"],
     tls: readTls(values),
     tlsNames: values["tls-name"],
     token: values["token-file"] === undefined ? undefined : readToken(values["token-file"]),
