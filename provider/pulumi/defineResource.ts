@@ -1,27 +1,41 @@
 import type { z } from "zod";
 import { isMissing } from "../client/failures";
-import { type CheckedInputs, canonicalInputs, checkInputs, secretInputs } from "./checkInputs";
+import type { SandboxApi } from "../client/sandboxApi";
+import { type CheckedInputs, type CheckFailure, canonicalInputs, checkInputs, secretInputs } from "./checkInputs";
 import { type Change, diffInputs, inputOf } from "./diffInputs";
 import { fingerprintInputs } from "./fingerprint";
 import { InitFailed } from "./initFailed";
+import { type Parity, refusals } from "./parity";
 import { projectLive } from "./projectLive";
-import { isBag, type PropertyBag } from "./propertyBag";
-import { targetObstacle } from "./providerConfig";
-import type { Session } from "./session";
+import { canonical, definedOnly, type PropertyBag } from "./propertyBag";
+import type { ProviderConfig, Target } from "./providerConfig";
+import type { GroupScope, Session } from "./session";
+import { unknownValue } from "./unknowns";
 
 /** What a resource is: its properties, and how it is made, found, changed and removed. Knows nothing of the engine. */
 export interface ResourceSpec<In extends z.ZodObject, Out extends z.ZodObject> {
   /** `SandboxGroup`: the last part of the type token. */
   token: string;
   description: string;
-  /** Each field described in one line; `.meta({ secret: true })` on what must not be shown. Keys in `__` are hidden. */
+  /**
+   * Each field described in one line; `.meta({ secret: true })` on what must not be shown. Keys in `__` are hidden.
+   * `target` or `__target` is where the resource's target is kept, filled in where it is left out.
+   */
   inputs: In;
   /** What the service tells beyond the inputs, and the inputs of `computed`. */
   outputs: Out;
   /** Inputs, or paths in them, whose change needs a new object. */
   replaceOn: readonly string[];
+  /** The same, on one target only. */
+  replaceOnTarget?: Partial<Record<Target, readonly string[]>>;
   /** Inputs that the service fills in when the user leaves them out; leaving them out is then no change. */
   computed?: readonly string[];
+  /** Where targets differ; what one cannot honour is refused. */
+  parity?: Parity;
+  /** Defaults and spellings that depend on the target; unknowns may be among the inputs. Repeatable. */
+  fillIn?(inputs: PropertyBag, target: Target, config: ProviderConfig): PropertyBag;
+  /** What else the target wants of the inputs and the configuration. */
+  checkTarget?(inputs: PropertyBag, target: Target, config: ProviderConfig): CheckFailure[];
   /** True when old and new cannot exist at once. */
   deleteBeforeReplace?(olds: PropertyBag, news: PropertyBag): boolean;
   /** A path to name as the reason when the object, as its outputs tell it, can only be made anew. */
@@ -38,6 +52,10 @@ export interface ResourceSpec<In extends z.ZodObject, Out extends z.ZodObject> {
 
 export interface Context {
   session: Session;
+  /** Of the resource at hand. */
+  target: Target;
+  /** The API of that target, by default for the configured scope. */
+  api(scope?: Partial<GroupScope>): Promise<SandboxApi>;
 }
 
 export interface CreateContext extends Context {
@@ -93,10 +111,25 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
   const computed = spec.computed ?? [];
   const secrets = secretInputs(spec.inputs);
   const visible = Object.keys(spec.inputs.shape).filter((key) => !key.startsWith("__"));
+  const targetKey = ["target", "__target"].find((key) => key in spec.inputs.shape);
+
+  function targetOf(session: Session, bag: PropertyBag, id: unknown = bag.group): Target {
+    const said = targetKey && bag[targetKey];
+    return said === "microvm" || said === "azure" ? said : session.targetOf(id);
+  }
+
+  function contextOf(session: Session, bag: PropertyBag, id?: string): Context {
+    const target = targetOf(session, bag, id);
+    return { session, target, api: (scope) => session.api(scope, target) };
+  }
+
+  function replaceOnOf(target: Target): readonly string[] {
+    return [...spec.replaceOn, ...(spec.replaceOnTarget?.[target] ?? [])];
+  }
 
   function stateOf(inputs: PropertyBag, outputs: z.input<Out>): PropertyBag {
     const left = computed.filter((key) => inputs[key] === undefined);
-    return { ...inputs, ...definedOnly(spec.outputs.parse(outputs)), [filledIn]: left };
+    return { ...inputs, ...definedOnly(spec.outputs.parse(outputs) as PropertyBag), [filledIn]: left };
   }
 
   function inputsOf(state: PropertyBag): PropertyBag {
@@ -115,19 +148,26 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
     outputs: spec.outputs,
     replaceOn: spec.replaceOn,
 
-    check(session, _olds, news) {
-      const checked = checkInputs(spec.inputs, news);
-      const obstacle = [session.config.target, checked.inputs.target].map(targetObstacle).find((text) => text);
-      if (obstacle) checked.failures.push({ property: "", reason: `${obstacle} (use microvm)` });
-      return checked;
+    check(session, olds, news) {
+      const { inputs, failures } = checkInputs(spec.inputs, news);
+      // A preview may not know the group's target yet: the old one then, or the likely one; the update checks again.
+      const isUnknown = targetKey !== undefined && inputs[targetKey] === unknownValue;
+      const target = targetOf(session, isUnknown ? { ...inputs, ...pick(olds, [targetKey]) } : inputs);
+      const filled = spec.fillIn?.(inputs, target, session.config) ?? inputs;
+      failures.push(...refusals(spec.parity ?? {}, target, filled, session.config));
+      failures.push(...(spec.checkTarget?.(filled, target, session.config) ?? []));
+      const isKnown = targetKey && inputs.group !== unknownValue;
+      return { inputs: canonical(isKnown ? { ...filled, [targetKey]: target } : filled) as PropertyBag, failures };
     },
 
     diff(session, id, olds, news) {
       session.knownIds.add(id);
       const left = computed.filter((key) => news[key] === undefined);
       const compared = visible.filter((key) => !left.includes(key));
-      const old = pick(canonicalInputs(spec.inputs, olds), compared);
-      const changes = diffInputs(old, pick(news, compared), spec.replaceOn);
+      const before = targetOf(session, olds, id);
+      const known = targetKey ? { ...olds, [targetKey]: before } : olds;
+      const old = pick(canonicalInputs(spec.inputs, known), compared);
+      const changes = diffInputs(old, pick(news, compared), replaceOnOf(before));
       const broken = spec.brokenBy?.(olds);
       if (broken) changes.push({ path: broken, kind: "update", replaces: true });
       const replaces = [...new Set(changes.filter((change) => change.replaces).map((change) => inputOf(change.path)))];
@@ -137,9 +177,10 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
 
     async create(session, news) {
       const inputs = spec.inputs.parse(news) as z.output<In>;
-      const fingerprint = fingerprintInputs(inputs as PropertyBag, spec.replaceOn, secrets);
+      const context = contextOf(session, inputs as PropertyBag);
+      const fingerprint = fingerprintInputs(inputs as PropertyBag, replaceOnOf(context.target), secrets);
       try {
-        const created = await spec.create(inputs, { session, fingerprint });
+        const created = await spec.create(inputs, { ...context, fingerprint });
         session.knownIds.add(created.id);
         return { id: created.id, state: stateOf(news, created.outputs) };
       } catch (error) {
@@ -152,23 +193,25 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
 
     async read(session, id, olds) {
       session.knownIds.add(id);
-      const live = await spec.read(id, olds, { session }).catch(goneAsUndefined);
+      const context = contextOf(session, olds, id);
+      const live = await spec.read(id, olds, context).catch(goneAsUndefined);
       if (!live) return undefined;
       const had = inputsOf(olds);
       const imported = visible.every((key) => had[key] === undefined);
       const inputs = projectLive(spec.inputs, live.inputs, imported ? live.inputs : had);
-      return { inputs, state: { ...stateOf(inputs, live.outputs), ...pick(olds, [filledIn]) } };
+      const where = targetKey && { [targetKey]: context.target };
+      return { inputs, state: { ...stateOf(inputs, live.outputs), ...where, ...pick(olds, [filledIn]) } };
     },
 
     async update(session, id, olds, news) {
       session.knownIds.add(id);
       const inputs = spec.inputs.parse(news) as z.output<In>;
-      return stateOf(news, await spec.update(id, inputs, olds, { session }));
+      return stateOf(news, await spec.update(id, inputs, olds, contextOf(session, olds, id)));
     },
 
     async delete(session, id, olds) {
       session.knownIds.add(id);
-      await spec.delete(id, olds, { session }).catch(goneAsUndefined);
+      await spec.delete(id, olds, contextOf(session, olds, id)).catch(goneAsUndefined);
     },
   };
 }
@@ -180,8 +223,4 @@ function goneAsUndefined(error: unknown): undefined {
 
 function pick(bag: PropertyBag, keys: readonly string[]): PropertyBag {
   return Object.fromEntries(keys.filter((key) => bag[key] !== undefined).map((key) => [key, bag[key]]));
-}
-
-function definedOnly(value: unknown): PropertyBag {
-  return isBag(value) ? Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) : {};
 }

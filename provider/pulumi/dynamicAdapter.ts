@@ -1,4 +1,5 @@
 import { isSandboxesError } from "../client/errors";
+import { scrub } from "../client/secrets";
 import type { CheckFailure } from "./checkInputs";
 import type { Resource } from "./defineResource";
 import { InitFailed } from "./initFailed";
@@ -78,12 +79,20 @@ async function plainErrors<T>(call: () => Promise<T>): Promise<T> {
     return await call();
   } catch (error) {
     if (error instanceof InitFailed) {
-      throw new InitFailed(error.id, wire(error.properties), error.message);
+      throw new InitFailed(error.id, wire(error.properties), scrub(error.message));
     }
-    if (!isSandboxesError(error)) throw error;
-    const plain = new Error(error.toString());
+    if (!isSandboxesError(error)) throw scrubbed(error);
+    const plain = new Error(scrub(error.toString()));
     plain.name = "";
     plain.stack = "";
     throw plain;
   }
+}
+
+/** A fault of ours, which is shown with its stack; what it holds beside its text is not. */
+function scrubbed(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  error.message = scrub(error.message);
+  if (error.stack) error.stack = scrub(error.stack);
+  return error;
 }

@@ -6,6 +6,11 @@ export function isBag(value: unknown): value is PropertyBag {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The bag without members that are undefined. */
+export function definedOnly<Bag extends object>(bag: Bag): Bag {
+  return Object.fromEntries(Object.entries(bag).filter(([, value]) => value !== undefined)) as Bag;
+}
+
 /** The same value with keys sorted and undefined members left out, so that equal bags have equal JSON. */
 export function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);

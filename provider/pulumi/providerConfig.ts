@@ -1,8 +1,15 @@
 import { z } from "zod";
+import { type AzureSettings, readAzureSettings } from "../client/azure/settings";
 import { SandboxesError } from "../client/errors";
+import { registerSecret } from "../client/secrets";
+import { defaultApiVersion, newerDataPlaneVersion } from "../client/wire/identifiers";
+
+/** Where sandboxes run: on a self-hosted endpoint, or on Azure. */
+export const targets = ["microvm", "azure"] as const;
+export type Target = (typeof targets)[number];
 
 const fields = {
-  target: z.enum(["microvm", "azure"]).default("microvm"),
+  target: z.enum(targets).default("microvm"),
   endpoint: z.string().optional(),
   token: z.string().optional(),
   caCertificate: z.string().optional(),
@@ -10,26 +17,35 @@ const fields = {
   subscriptionId: z.string().optional(),
   resourceGroupName: z.string().optional(),
   location: z.string().optional(),
-  apiVersion: z.string().optional(),
+  apiVersion: z.enum([defaultApiVersion, newerDataPlaneVersion]).default(defaultApiVersion),
 };
 const schema = z.object(fields);
 
-/** The provider's configuration, `sandboxes:*`; `token` is secret. */
-export type ProviderConfig = z.output<typeof schema>;
+/** The provider's configuration, `sandboxes:*`. Holds secrets, which are struck out of all messages. */
+export type ProviderConfig = z.output<typeof schema> & {
+  /** For the target azure: `sandboxes:*`, else `azure-native:*`, else the environment. */
+  azure: AzureSettings;
+};
 
 /** Reads the configuration through a look-up by full key, `sandboxes:target`. */
-export function readProviderConfig(get: (key: string) => string | undefined): ProviderConfig {
+export function readProviderConfig(
+  get: (key: string) => string | undefined,
+  environment: NodeJS.ProcessEnv = process.env,
+): ProviderConfig {
   const raw = Object.fromEntries(Object.keys(fields).map((key) => [key, get(`sandboxes:${key}`) || undefined]));
+  const azure = readAzureSettings((name) => get(`sandboxes:${name}`) || get(`azure-native:${name}`), environment);
+  registerSecret(raw.token);
   const parsed = schema.safeParse(raw);
-  if (parsed.success) return parsed.data;
-  // Texts are always texts; only the target has few values. Which one was given is not repeated: it may be misplaced.
-  throw new SandboxesError("Invalid", 'The configuration "sandboxes:target" has a value that is not known', {
-    field: "sandboxes:target",
-    hint: "run `pulumi config set sandboxes:target microvm`",
-  });
+  if (!parsed.success) throw unknownValue(String(parsed.error.issues[0]?.path[0]));
+  const location = parsed.data.location ?? (parsed.data.target === "azure" ? get("azure-native:location") : undefined);
+  return { ...parsed.data, location, azure };
 }
 
-/** Why a target cannot be used, or undefined when it can. The one place that knows. */
-export function targetObstacle(target: unknown): string | undefined {
-  return target === "azure" ? "target azure: not available in this version yet" : undefined;
+/** Texts are always texts; only few keys have few values. Which one was given is not repeated: it may be misplaced. */
+function unknownValue(key: string): SandboxesError {
+  const known = key === "target" ? targets : [defaultApiVersion, newerDataPlaneVersion];
+  return new SandboxesError("Invalid", `The configuration "sandboxes:${key}" has a value that is not known`, {
+    field: `sandboxes:${key}`,
+    hint: `run \`pulumi config set sandboxes:${key} ${known[0]}\` (or ${known[1]})`,
+  });
 }

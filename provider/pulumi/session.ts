@@ -1,6 +1,6 @@
-import { SandboxesError } from "../client/errors";
+import { localSubscriptionId } from "../client/connection";
 import type { SandboxApi } from "../client/sandboxApi";
-import { type ProviderConfig, readProviderConfig, targetObstacle } from "./providerConfig";
+import { type ProviderConfig, readProviderConfig, type Target } from "./providerConfig";
 
 /** Where a group lives; taken from a resource's id, so that the id alone is enough to find it again. */
 export interface GroupScope {
@@ -8,8 +8,8 @@ export interface GroupScope {
   resourceGroupName: string;
 }
 
-/** Opens the API of one scope; called once per scope and shared. */
-export type OpenApi = (config: ProviderConfig, scope: Partial<GroupScope>) => Promise<SandboxApi>;
+/** Opens the API of one scope on one target; called once for each and shared. */
+export type OpenApi = (config: ProviderConfig, scope: Partial<GroupScope>, target: Target) => Promise<SandboxApi>;
 
 /**
  * What the resources of one provider process share: configuration, connections, and the ids that the engine is known
@@ -38,14 +38,25 @@ export class Session {
     return this.#config;
   }
 
+  /**
+   * The target of a resource that does not say it itself, by its id or its group's: the subscription of zeros is that
+   * of self-hosted endpoints; all others are on the configured target.
+   */
+  targetOf(id: unknown): Target {
+    const isLocal = typeof id === "string" && id.startsWith(`/subscriptions/${localSubscriptionId}/`);
+    return isLocal ? "microvm" : this.config.target;
+  }
+
   /** The API for resources of that scope, by default the configured one; connects, or starts the host, on first use. */
-  api(scope: Partial<GroupScope> = {}): Promise<SandboxApi> {
-    const obstacle = targetObstacle(this.config.target);
-    if (obstacle) return Promise.reject(new SandboxesError("Unsupported", obstacle));
-    const key = `${scope.subscriptionId ?? ""}/${scope.resourceGroupName ?? ""}`;
-    const open = this.#apis.get(key) ?? this.#open(this.config, scope);
+  api(scope: Partial<GroupScope> = {}, target: Target = this.#targetOfScope(scope)): Promise<SandboxApi> {
+    const key = `${target}/${scope.subscriptionId ?? ""}/${scope.resourceGroupName ?? ""}`;
+    const open = this.#apis.get(key) ?? this.#open(this.config, scope, target);
     this.#apis.set(key, open);
     open.catch(() => this.#apis.delete(key));
     return open;
+  }
+
+  #targetOfScope({ subscriptionId }: Partial<GroupScope>): Target {
+    return subscriptionId === localSubscriptionId ? "microvm" : this.config.target;
   }
 }

@@ -38,7 +38,7 @@ export async function adoptOrCreate<View>(parts: AdoptionParts<View>): Promise<{
   try {
     return { view: await parts.create(), adopted: false };
   } catch (error) {
-    const answerLost = isSandboxesError(error, "HostUnavailable") || isSandboxesError(error, "Timeout");
+    const answerLost = mayHaveHappened.some((code) => isSandboxesError(error, code));
     const after = answerLost
       ? await takeOver(parts).catch(() => undefined /* the first error tells more */)
       : undefined;
@@ -46,6 +46,9 @@ export async function adoptOrCreate<View>(parts: AdoptionParts<View>): Promise<{
     throw error;
   }
 }
+
+/** After these nobody knows whether the object was made. */
+const mayHaveHappened = ["HostUnavailable", "Timeout", "ServiceFailed"] as const;
 
 async function takeOver<View>(parts: AdoptionParts<View>): Promise<View | undefined> {
   const { key, fingerprint } = parts;

@@ -7,7 +7,8 @@ import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
 import { adoptOrCreate } from "./adoption";
 import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, requireMemberId } from "./ids";
-import { keyInput, labelsInput, ownLabels, userLabels } from "./ownLabels";
+import { keyInput, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
+import { targetParity } from "./targetParity";
 
 export const diskImageInputs = z.strictObject({
   group: groupIdInput,
@@ -32,6 +33,7 @@ export const diskImageInputs = z.strictObject({
     .optional(),
   labels: labelsInput.optional(),
   __key: keyInput,
+  __target: targetInput,
 });
 
 const outputs = z.object({
@@ -49,14 +51,15 @@ export const diskImage = defineResource({
   inputs: diskImageInputs,
   outputs,
   replaceOn: ["group", "image", "entrypoint", "cmd", "warmUp", "labels"],
+  parity: targetParity.DiskImage,
   brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
 
   async create(
     { group, image, credentials, entrypoint, cmd, warmUp, labels = {}, __key: key },
-    { session, fingerprint },
+    { session, api, fingerprint },
   ) {
     const ref = readGroupId(group);
-    const { diskImages } = (await session.api(ref)).group(ref.groupName);
+    const { diskImages } = (await api(ref)).group(ref.groupName);
     const idOf = (view: DiskImageView) => memberIdOf(ref, "diskimages", view.id);
     const { view } = await adoptOrCreate<DiskImageView>({
       key,
@@ -86,13 +89,14 @@ export const diskImage = defineResource({
     }
   },
 
-  async read(id, _state, context) {
+  async read(id, state, context) {
     const { diskImages, ref } = await open(id, context);
     const view = await diskImages.get(ref.memberId);
     const { base, entrypoint, cmd } = view.image;
+    const isSame = base && typeof state.image === "string" && plainReference(base) === plainReference(state.image);
     const inputs = {
       group: groupIdOf(ref),
-      ...(base && { image: base }),
+      ...(base && { image: isSame ? String(state.image) : base }),
       ...(entrypoint && { entrypoint }),
       ...(cmd && { cmd }),
       labels: userLabels(view.labels),
@@ -111,9 +115,9 @@ export const diskImage = defineResource({
   },
 });
 
-async function open(id: string, { session }: Context): Promise<{ diskImages: DiskImagesApi; ref: MemberRef }> {
+async function open(id: string, { api }: Context): Promise<{ diskImages: DiskImagesApi; ref: MemberRef }> {
   const ref = requireMemberId(id, "diskimages");
-  return { diskImages: (await session.api(ref)).group(ref.groupName).diskImages, ref };
+  return { diskImages: (await api(ref)).group(ref.groupName).diskImages, ref };
 }
 
 async function ready(diskImages: DiskImagesApi, view: DiskImageView): Promise<DiskImageView> {
@@ -135,6 +139,14 @@ function outputsOf(view: DiskImageView): z.input<typeof outputs> {
     sizeInMB: view.sizeInMB ?? undefined,
     reference: view.image.base ?? "",
   };
+}
+
+/** A reference as registries shorten it: `docker.io/library/python:latest` is `python`. */
+function plainReference(reference: string): string {
+  return reference
+    .replace(/^docker\.io\//, "")
+    .replace(/^library\//, "")
+    .replace(/:latest$/, "");
 }
 
 /** A local path is taken from the folder of the program, whichever process asks for it. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { labels } from "../client/wire/labels";
+import { targets } from "../pulumi/providerConfig";
 
 /** Label (on groups, tag) that says which resource of which stack made an object. */
 export const keyLabel = "pulumi-key";
@@ -27,6 +28,9 @@ export function userLabels(all: Record<string, string>): Record<string, string> 
 export const labelsInput = labels
   .refine((value) => !ours.some((name) => name in value), `the names ${ours.join(" and ")} are the provider's own`)
   .describe("texts by name, values of at most 63 characters");
+
+/** The hidden input that says where the resource's group is; filled in by `check`. */
+export const targetInput = z.enum(targets).optional();
 
 /** The hidden input that names the resource among all stacks; see `resourceKey`. */
 export const keyInput = z

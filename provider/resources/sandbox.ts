@@ -5,12 +5,14 @@ import type { SandboxesApi } from "../client/sandboxes";
 import { isolation } from "../client/wire/groups";
 import { isGuid } from "../client/wire/identifiers";
 import { cpuQuantity, sizeQuantity } from "../client/wire/quantities";
-import type { SandboxSource, SandboxView } from "../client/wire/sandboxes";
+import type { SandboxResources, SandboxSource, SandboxView } from "../client/wire/sandboxes";
 import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
+import { definedOnly } from "../pulumi/propertyBag";
 import { adoptOrCreate } from "./adoption";
 import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, readMemberId, requireMemberId } from "./ids";
-import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, userLabels } from "./ownLabels";
+import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
+import { targetParity } from "./targetParity";
 
 /** The first sandbox of an image may wait for its template to boot, minutes where the host emulates. */
 const startTimeoutMs = 10 * 60_000;
@@ -18,9 +20,9 @@ const startTimeoutMs = 10 * 60_000;
 export const sandboxInputs = z.strictObject({
   group: groupIdInput,
   image: z.string().min(1).describe("a DiskImage or its id, or a catalogue name such as python"),
-  cpu: cpuQuantity.describe('processors: "1000m", "0.5" or 2; default 1000m').default("1000m"),
-  memory: sizeQuantity.describe('memory: "512Mi" or "2Gi"; default 512Mi').default("512Mi"),
-  disk: sizeQuantity.describe('writable disk: "10Gi"; default 10240Mi').default("10240Mi"),
+  cpu: cpuQuantity.describe('processors: "1000m", "0.5" or 2; default 1000m').optional(),
+  memory: sizeQuantity.describe('memory: "512Mi" or "2Gi"; default 512Mi, on Azure 2048Mi').optional(),
+  disk: sizeQuantity.describe('writable disk: "10Gi"; default 10240Mi, on Azure by the service').optional(),
   env: z
     .record(z.string(), z.string())
     .meta({ secret: true })
@@ -30,7 +32,14 @@ export const sandboxInputs = z.strictObject({
   cmd: z.array(z.string()).describe("replaces the image's own command").optional(),
   labels: labelsInput.optional(),
   __key: keyInput,
+  __target: targetInput,
 });
+
+/** What a sandbox gets when nothing is asked for; Azure's are those of its own clients, and its disk goes by the cpu. */
+const defaultResources = {
+  microvm: { cpu: "1000m", memory: "512Mi", disk: "10240Mi" },
+  azure: { cpu: "1000m", memory: "2048Mi" },
+};
 
 const outputs = z.object({
   sandboxId: z.string().describe("the sandbox's id within its group"),
@@ -50,13 +59,18 @@ export const sandbox = defineResource({
   inputs: sandboxInputs,
   outputs,
   replaceOn: ["group", "image", "cpu", "memory", "disk", "env", "entrypoint", "cmd"],
+  replaceOnTarget: { azure: ["labels"] },
+  computed: ["disk"],
+  parity: targetParity.Sandbox,
+  fillIn: (inputs, target) => ({ ...defaultResources[target], ...definedOnly(inputs) }),
   brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
 
-  async create({ group, image, env, labels = {}, __key: key, ...rest }, { session, fingerprint }) {
+  async create(inputs, { session, target, api, fingerprint }) {
+    const { group, image, env, labels = {}, entrypoint, cmd, __key: key } = inputs;
     const ref = readGroupId(group);
-    const { sandboxes } = (await session.api(ref)).group(ref.groupName);
+    const { sandboxes } = (await api(ref)).group(ref.groupName);
     const idOf = (view: SandboxView) => memberIdOf(ref, "sandboxes", view.id);
-    const { cpu, memory, disk, entrypoint, cmd } = rest;
+    const { cpu, memory, disk }: SandboxResources = { ...defaultResources[target], ...definedOnly(inputs) };
     const { view, adopted } = await adoptOrCreate<SandboxView>({
       key,
       fingerprint,
@@ -64,7 +78,7 @@ export const sandbox = defineResource({
       labelsOf: (view) => view.labels,
       isKnown: (view) => session.knownIds.has(idOf(view)),
       createdAt: (view) => view.createdAt ?? undefined,
-      isUsable: (view) => view.state === "Running" || view.state === "Creating",
+      isUsable: (view) => usableStates[target].has(view.state),
       create: () =>
         sandboxes.create({
           sourcesRef: sourceOf(image),
@@ -79,7 +93,10 @@ export const sandbox = defineResource({
     if (!adopted) return { id: idOf(view), outputs: outputsOf(view) };
     try {
       const running = await started(sandboxes, view);
-      await sandboxes.update(view.id, { labels: { ...labels, ...keepOwnLabels(view.labels) } });
+      // On Azure labels cannot be changed; an object with others has not been taken over.
+      if (target !== "azure") {
+        await sandboxes.update(view.id, { labels: { ...labels, ...keepOwnLabels(view.labels) } });
+      }
       return { id: idOf(view), outputs: outputsOf(running) };
     } catch (error) {
       throw new InitFailed(idOf(view), outputsOf(view), String(error), error);
@@ -103,7 +120,9 @@ export const sandbox = defineResource({
 
   async update(id, { labels = {} }, _olds, context) {
     const { sandboxes, ref } = await open(id, context);
-    const own = keepOwnLabels((await started(sandboxes, await sandboxes.get(ref.memberId))).labels);
+    const running = await started(sandboxes, await sandboxes.get(ref.memberId));
+    if (context.target === "azure") return outputsOf(running);
+    const own = keepOwnLabels(running.labels);
     return outputsOf(await sandboxes.update(ref.memberId, { labels: { ...labels, ...own } }));
   },
 
@@ -113,10 +132,16 @@ export const sandbox = defineResource({
   },
 });
 
-async function open(id: string, { session }: Context): Promise<{ sandboxes: SandboxesApi; ref: MemberRef }> {
+async function open(id: string, { api }: Context): Promise<{ sandboxes: SandboxesApi; ref: MemberRef }> {
   const ref = requireMemberId(id, "sandboxes");
-  return { sandboxes: (await session.api(ref)).group(ref.groupName).sandboxes, ref };
+  return { sandboxes: (await api(ref)).group(ref.groupName).sandboxes, ref };
 }
+
+/** In which an unfinished sandbox is as good as new. Azure suspends by itself what nobody uses. */
+const usableStates = {
+  microvm: new Set(["Running", "Creating"]),
+  azure: new Set(["Running", "Creating", "Idle", "Stopped"]),
+};
 
 function sourceOf(image: string): SandboxSource {
   const id = readMemberId(image, "diskimages")?.memberId ?? (isGuid(image) ? image : undefined);

@@ -3,12 +3,16 @@ import { z } from "zod";
 import { SandboxesError } from "../client/errors";
 import { isMissing } from "../client/failures";
 import type { SandboxApi } from "../client/sandboxApi";
-import { type GroupView, isolation } from "../client/wire/groups";
+import { type GroupPut, type GroupView, isolation } from "../client/wire/groups";
 import { groupName } from "../client/wire/identifiers";
 import { type Context, defineResource } from "../pulumi/defineResource";
+import { InitFailed } from "../pulumi/initFailed";
+import { targets } from "../pulumi/providerConfig";
 import { adoptOrCreate } from "./adoption";
-import { type GroupRef, readGroupId } from "./ids";
+import { azureFailures, azureSpelling, sameRegion } from "./azureGroup";
+import { type GroupRef, groupIdOf, readGroupId } from "./ids";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, userLabels } from "./ownLabels";
+import { targetParity } from "./targetParity";
 
 export const sandboxGroupInputs = z.strictObject({
   name: groupName
@@ -24,7 +28,12 @@ export const sandboxGroupInputs = z.strictObject({
     .boolean()
     .describe("refuse a host that can only emulate virtual machines; default false")
     .default(false),
-  target: z.enum(["microvm", "azure"]).describe("microvm or azure; by default the configured one").optional(),
+  resourceGroupName: z
+    .string()
+    .min(1)
+    .describe("resource group, by default the configured one; must exist on Azure")
+    .optional(),
+  target: z.enum(targets).describe("microvm or azure; by default the configured one").optional(),
   __key: keyInput,
   __logicalName: z.string().optional(),
 });
@@ -43,53 +52,71 @@ export const sandboxGroup = defineResource({
   description: "A group of sandboxes and disk images.",
   inputs: sandboxGroupInputs,
   outputs,
-  replaceOn: ["name", "location", "target"],
-  computed: ["name", "location"],
+  replaceOn: ["name", "location", "target", "resourceGroupName"],
+  computed: ["name", "location", "resourceGroupName"],
+  parity: targetParity.SandboxGroup,
+  fillIn: (inputs, target) => (target === "azure" ? azureSpelling(inputs) : inputs),
+  checkTarget: (inputs, target, config) => (target === "azure" ? azureFailures(inputs, config) : []),
   deleteBeforeReplace: (olds, news) => news.name !== undefined && olds.name === news.name,
 
-  async create({ name: given, location, tags = {}, requireHardwareIsolation, __key: key, __logicalName }, context) {
+  async create(inputs, context) {
+    const { name: given, location, tags = {}, requireHardwareIsolation, resourceGroupName, __key: key } = inputs;
     const { session, fingerprint } = context;
-    const api = await session.api();
-    const name = given ?? autoName(__logicalName ?? "group");
+    const api = await context.api({ resourceGroupName });
+    const name = given ?? autoName(inputs.__logicalName ?? "group");
     const body = {
       location: location ?? session.config.location ?? "local",
       tags: { ...tags, ...ownLabels(key, fingerprint) },
       properties: { requireHardwareIsolation },
     };
-    const { view, adopted } = await adoptOrCreate<GroupView>({
-      key,
-      fingerprint,
-      list: () => api.groups.list(),
-      labelsOf: (view) => view.tags,
-      isKnown: (view) => session.knownIds.has(view.id),
-      createdAt: () => undefined,
-      isUsable: (view) => given === undefined || view.name === given,
-      create: async () => {
-        if (given !== undefined) await refuseForeign(api, given, key);
-        return api.groups.put(name, body);
-      },
-      remove: (view) => removeEmpty(api, view.name),
-    });
-    const { properties } = body;
-    const group = adopted
-      ? await api.groups.patch(view.name, { tags: { ...tags, ...keepOwnLabels(view.tags) }, properties })
-      : view;
-    return { id: group.id, outputs: outputsOf(group) };
+    let begun = name;
+    try {
+      const { view, adopted } = await adoptOrCreate<GroupView>({
+        key,
+        fingerprint,
+        list: async () => (await api.groups.list()).filter((view) => view.properties.provisioningState !== "Deleting"),
+        labelsOf: (view) => view.tags,
+        isKnown: (view) => session.knownIds.has(idOf(api, view.name)),
+        createdAt: () => undefined,
+        isUsable: (view) => given === undefined || view.name === given,
+        create: async () => {
+          if (given !== undefined) await refuseForeign(api, given, key);
+          return api.groups.put(name, body);
+        },
+        remove: (view) => removeEmpty(api, view.name),
+      });
+      begun = view.name;
+      const group = adopted ? await bring(api, view, tags, body) : view;
+      return { id: idOf(api, group.name), outputs: outputsOf(group) };
+    } catch (error) {
+      // A group that is there although it did not become usable must not be forgotten.
+      const left = await api.groups.get(begun).catch(() => undefined /* the first error tells more */);
+      if (!left || !key || left.tags[keyLabel] !== key) throw error;
+      throw new InitFailed(idOf(api, begun), outputsOf(left), String(error), error);
+    }
   },
 
-  async read(id, _state, context) {
+  async read(id, state, context) {
     const { api, groupName: name } = await open(id, context);
     const view = await api.groups.get(name);
     const { requireHardwareIsolation = false } = view.properties;
-    const inputs = { name: view.name, location: view.location, tags: userLabels(view.tags), requireHardwareIsolation };
-    return { inputs, outputs: outputsOf(view) };
+    const isSame = typeof state.location === "string" && sameRegion(state.location, view.location);
+    const inputs = {
+      name: view.name,
+      location: isSame ? String(state.location) : view.location,
+      resourceGroupName: api.connection.resourceGroupName,
+      tags: userLabels(view.tags),
+      // Azure does not tell it, since it is never otherwise.
+      ...(context.target === "microvm" && { requireHardwareIsolation }),
+    };
+    return { inputs, outputs: { ...outputsOf(view), location: inputs.location } };
   },
 
   async update(id, { tags = {}, requireHardwareIsolation }, _olds, context) {
     const { api, groupName: name } = await open(id, context);
-    const own = keepOwnLabels((await api.groups.get(name)).tags);
-    const change = { tags: { ...tags, ...own }, properties: { requireHardwareIsolation } };
-    return outputsOf(await api.groups.patch(name, change));
+    const view = await api.groups.get(name);
+    const body = { location: view.location, tags: view.tags, properties: { requireHardwareIsolation } };
+    return outputsOf(await bring(api, view, tags, body));
   },
 
   async delete(id, _state, context) {
@@ -98,9 +125,23 @@ export const sandboxGroup = defineResource({
   },
 });
 
-async function open(id: string, { session }: Context): Promise<GroupRef & { api: SandboxApi }> {
+async function open(id: string, context: Context): Promise<GroupRef & { api: SandboxApi }> {
   const ref = readGroupId(id);
-  return { ...ref, api: await session.api(ref) };
+  return { ...ref, api: await context.api(ref) };
+}
+
+/** Brings a group that exists to what is wanted; one that failed is put again, which is how Azure mends it. */
+function bring(api: SandboxApi, view: GroupView, tags: Record<string, string>, body: GroupPut): Promise<GroupView> {
+  const all = { ...tags, ...keepOwnLabels(view.tags) };
+  const { provisioningState: state = "Succeeded" } = view.properties;
+  if (state === "Failed" || state === "Canceled") return api.groups.put(view.name, { ...body, tags: all });
+  return api.groups.patch(view.name, { tags: all, properties: body.properties });
+}
+
+/** In our own spelling: ARM answers ids in any mixture of cases. */
+function idOf({ connection }: SandboxApi, groupName: string): string {
+  const { subscriptionId, resourceGroupName } = connection;
+  return groupIdOf({ subscriptionId, resourceGroupName, groupName });
 }
 
 function outputsOf({ name, location, properties }: GroupView): z.input<typeof outputs> {

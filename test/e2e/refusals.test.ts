@@ -25,13 +25,25 @@ new Sandbox("box", { group: "lab", image: "python", memory: "lots", env: { TOKEN
     expect(stdout + stderr).not.toContain("4711471147");
   });
 
-  it("says that azure is not there yet", async () => {
+  it("says what Azure needs, and what it cannot do", async () => {
     await project.write(`
-const { SandboxGroup } = require("pulumi-sandboxes");
-new SandboxGroup("lab", { target: "azure" });
+const { DiskImage, SandboxGroup } = require("pulumi-sandboxes");
+const group = new SandboxGroup("lab", { target: "azure", tags: { "a/b": "c" } });
+new DiskImage("image", { group, image: "rootfs:/tmp/x.tar", warmUp: ["true"] });
 `);
     const { exitCode, stdout } = await project.run("preview");
     expect(exitCode).not.toBe(0);
-    expect(stdout).toContain("target azure: not available in this version yet");
+    expect(stdout).toContain("target azure needs sandboxes:subscriptionId");
+    expect(stdout).toContain("target azure needs a resource group");
+    expect(stdout).toContain("target azure needs a region");
+    expect(stdout).toContain('"a/b" is no tag name for Azure');
+    await project.write(`
+const { DiskImage } = require("pulumi-sandboxes");
+const group = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.App/sandboxGroups/lab";
+new DiskImage("image", { group, image: "rootfs:/tmp/x.tar", warmUp: ["true"] });
+`);
+    const image = await project.run("preview", "--config", "sandboxes:target=azure");
+    expect(image.stdout).toContain("not on target azure: Azure pulls from registries only");
+    expect(image.stdout).toContain("not on target azure: Azure starts sandboxes from the image alone");
   });
 });

@@ -61,10 +61,18 @@ describe("the dynamic adapter", () => {
     });
   });
 
-  it("says that azure is not there yet, and calls nothing", async () => {
+  it("shows no secret of the configuration, in whatever error it stands", async () => {
     const session = offlineSession();
-    session.configure((key) => (key === "sandboxes:target" ? "azure" : undefined));
-    await expect(session.api()).rejects.toThrow("target azure: not available in this version yet");
+    session.configure((key) => (key === "sandboxes:clientSecret" ? "configured-secret" : undefined));
+    expect(session.config.target).toBe("microvm");
+    const text = "sent configured-secret to nowhere";
+    for (const thrown of [new SandboxesError("Internal", text), new Error(text), new InitFailed("id", {}, text)]) {
+      const error = await adapterThatFails(thrown)
+        .create({})
+        .catch((reason) => reason);
+      expect(`${error.message} ${error.stack}`).toContain("sent [secret] to nowhere");
+      expect(`${error.message} ${error.stack} ${error.reasons}`).not.toContain("configured-secret");
+    }
   });
 });
 

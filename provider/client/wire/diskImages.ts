@@ -25,6 +25,9 @@ const newerShape = {
     /** `registry`; Azure also has `blob`. */
     kind: z.string(),
     imageUrl: z.string().min(1),
+    /** Extensions. */
+    entrypoint: argv.nullish(),
+    cmd: argv.nullish(),
     authentication: z.looseObject({ registryCredentials: registryCredentials.nullish() }).nullish(),
   }),
 };
@@ -50,11 +53,10 @@ export function newerCreateContent(content: CreateDiskImageContent): Record<stri
 /** Either version's body, read to the older form. */
 export const anyCreateDiskImageContent = z.union([
   createDiskImageContent,
-  z.looseObject(newerShape).transform((body) => ({
-    name: body.name,
-    labels: body.labels,
-    image: { base: body.source.imageUrl } as z.output<typeof createDiskImageContent>["image"],
-    registryCredentials: body.source.authentication?.registryCredentials,
+  z.looseObject(newerShape).transform(({ source, ...body }) => ({
+    ...body,
+    image: { base: source.imageUrl, entrypoint: source.entrypoint, cmd: source.cmd },
+    registryCredentials: source.authentication?.registryCredentials,
     managedIdentityResourceId: undefined,
   })),
 ]);

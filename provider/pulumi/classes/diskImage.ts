@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
 import { diskImageTrampoline } from "../trampolines/diskImage";
-import { deletingGroup, type SandboxGroup } from "./sandboxGroup";
+import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:DiskImage";
 
@@ -47,6 +47,7 @@ export class DiskImage extends pulumi.dynamic.Resource {
       ...{ group: group && resourceId(group), image, entrypoint, cmd, warmUp, labels },
       credentials: credentials && pulumi.secret(credentials),
       __key: resourceKey(type, name, opts.parent),
+      __target: group && targetOfGroup(group),
     };
     const outputs = { diskImageId: undefined, digest: undefined, state: undefined, sizeInMB: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;

@@ -3,7 +3,7 @@ import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
 import { sandboxTrampoline } from "../trampolines/sandbox";
 import type { DiskImage } from "./diskImage";
-import { deletingGroup, type SandboxGroup } from "./sandboxGroup";
+import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:Sandbox";
 
@@ -14,9 +14,9 @@ export interface SandboxArgs {
   image: pulumi.Input<DiskImage | string>;
   /** Processors: `"1000m"`, `"0.5"` or `2`. Default `1000m`. */
   cpu?: pulumi.Input<string | number>;
-  /** `"512Mi"`, `"2Gi"`. Default `512Mi`. */
+  /** `"512Mi"`, `"2Gi"`. Default `512Mi`, on Azure `2048Mi`. */
   memory?: pulumi.Input<string>;
-  /** Writable disk, `"10Gi"`. Default `10240Mi`. */
+  /** Writable disk, `"10Gi"`. Default `10240Mi`, on Azure by the service. */
   disk?: pulumi.Input<string>;
   /** Environment variables of all that runs in it. Kept secret. */
   env?: pulumi.Input<Record<string, pulumi.Input<string>>>;
@@ -28,7 +28,7 @@ export interface SandboxArgs {
   labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 }
 
-/** A virtual machine to run code in. Every change but of `labels` replaces it. */
+/** A virtual machine to run code in. Every change but of `labels` replaces it, on Azure that one too. */
 export class Sandbox extends pulumi.dynamic.Resource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
@@ -52,6 +52,7 @@ export class Sandbox extends pulumi.dynamic.Resource {
       image: image && resourceId(image),
       env: env && pulumi.secret(env),
       __key: resourceKey(type, name, opts.parent),
+      __target: group && targetOfGroup(group),
     };
     const outputs = { sandboxId: undefined, state: undefined, createdAt: undefined, isolation: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;

@@ -10,6 +10,8 @@ export interface SandboxGroupArgs {
   /** Region; by default the configured `sandboxes:location`, else `local`. Replaces. */
   location?: pulumi.Input<string>;
   tags?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** Resource group; by default the configured `sandboxes:resourceGroupName`, else `local`. Replaces. */
+  resourceGroupName?: pulumi.Input<string>;
   /** Refuse a host that can only emulate virtual machines, which is no security boundary. Default false. */
   requireHardwareIsolation?: pulumi.Input<boolean>;
   /** `microvm`, the default, or `azure`; by default the configured `sandboxes:target`. Replaces. */
@@ -27,12 +29,22 @@ export function deletingGroup(group: unknown): SandboxGroup | undefined {
   return group instanceof SandboxGroup && owned.has(group) ? group : undefined;
 }
 
+/** For what is in a group: the group's target. Undefined where only an id is given; then `check` tells it by the id. */
+export function targetOfGroup(group: pulumi.Input<SandboxGroup | string>): pulumi.Output<string | undefined> {
+  const known = pulumi.output(group) as unknown as pulumi.Output<SandboxGroup | string>;
+  return known.apply(
+    (value): pulumi.Output<string | undefined> => (typeof value === "string" ? pulumi.output(undefined) : value.target),
+  );
+}
+
 /** A set of sandboxes and disk images; deleting it deletes all in it. Its id is an ARM id. */
 export class SandboxGroup extends pulumi.dynamic.Resource {
   declare readonly name: pulumi.Output<string>;
   declare readonly location: pulumi.Output<string>;
   declare readonly tags: pulumi.Output<Record<string, string> | undefined>;
   declare readonly requireHardwareIsolation: pulumi.Output<boolean>;
+  /** Where it is. */
+  declare readonly target: pulumi.Output<"microvm" | "azure">;
   /** Address of the data plane. */
   declare readonly managementEndpoint: pulumi.Output<string | undefined>;
   declare readonly provisioningState: pulumi.Output<string | undefined>;
@@ -40,10 +52,10 @@ export class SandboxGroup extends pulumi.dynamic.Resource {
   declare readonly isolation: pulumi.Output<"hardware" | "emulated" | "none" | undefined>;
 
   constructor(name: string, args: SandboxGroupArgs = {}, opts: pulumi.CustomResourceOptions = {}) {
-    const { name: groupName, location, tags, requireHardwareIsolation, target } = args;
+    const { name: groupName, location, tags, requireHardwareIsolation, resourceGroupName, target } = args;
     const hidden = { __key: resourceKey(type, name, opts.parent), __logicalName: name };
     const outputs = { managementEndpoint: undefined, provisioningState: undefined, isolation: undefined };
-    const inputs = { name: groupName, location, tags, requireHardwareIsolation, target };
+    const inputs = { name: groupName, location, tags, requireHardwareIsolation, resourceGroupName, target };
     super(sandboxGroupTrampoline, name, { ...inputs, ...hidden, ...outputs }, opts, "sandboxes", "SandboxGroup");
     if (opts.id === undefined && !opts.retainOnDelete) owned.add(this);
   }

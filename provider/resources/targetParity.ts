@@ -1,0 +1,54 @@
+import { newerDataPlaneVersion } from "../client/wire/identifiers";
+import type { Parity } from "../pulumi/parity";
+
+const isLocalReference = (value: unknown) => typeof value === "string" && /^(oci|docker-archive|rootfs):/.test(value);
+
+/**
+ * Where the targets differ, by resource and input; what is not listed works the same on both. `check` refuses by this
+ * table, and the page about parity is made from it.
+ */
+export const targetParity = {
+  SandboxGroup: {
+    location: {
+      microvm: { support: "yes", text: "a name only; the embedded host's is local" },
+      azure: { support: "yes", text: "needed, here or as sandboxes:location; a region that has sandbox groups" },
+    },
+    resourceGroupName: {
+      microvm: { support: "yes", text: "a name only" },
+      azure: { support: "yes", text: "needed, here or as sandboxes:resourceGroupName; the resource group must exist" },
+    },
+    requireHardwareIsolation: {
+      azure: { support: "yes", text: "always so: every sandbox of Azure is a virtual machine of its own" },
+    },
+  },
+  DiskImage: {
+    image: {
+      azure: {
+        support: "partly",
+        text: "Azure pulls from registries only: no oci:, docker-archive: or rootfs: of this machine",
+        refuses: isLocalReference,
+      },
+    },
+    entrypoint: { azure: notOfNewerVersion() },
+    cmd: { azure: notOfNewerVersion() },
+    warmUp: {
+      azure: {
+        support: "no",
+        text: "Azure starts sandboxes from the image alone; run it in the sandbox and snapshot that",
+      },
+    },
+  },
+  Sandbox: {
+    memory: { azure: { support: "yes", text: "default 2048Mi, which goes with 1000m" } },
+    disk: { azure: { support: "yes", text: "default by the service; at most 20Gi for each cpu" } },
+    labels: { azure: { support: "yes", text: "a change replaces the sandbox: Azure cannot change labels" } },
+  },
+} as const satisfies Record<string, Parity>;
+
+function notOfNewerVersion() {
+  return {
+    support: "partly",
+    text: `not with sandboxes:apiVersion ${newerDataPlaneVersion}, which has no word for it: set it on the Sandbox`,
+    refuses: (_value: unknown, { apiVersion }: { apiVersion: string }) => apiVersion === newerDataPlaneVersion,
+  } as const;
+}
