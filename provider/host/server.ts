@@ -10,8 +10,9 @@ import type { ImageStore } from "./images/imageStore";
 import { ReplayMemory } from "./routes/replay";
 import { parseQuery } from "./routes/request";
 import { registerRoutes } from "./routes/routes";
-import { listenUnix, parseListen } from "./serverListen";
+import { type ListenAddress, listenUnix, parseListen } from "./serverListen";
 import { logRequests } from "./serverLog";
+import { createNetwork, type NetworkOptions } from "./serverNetwork";
 import { type ServerTls, selfSignedTls } from "./serverTls";
 import { Admission, type AdmissionOptions } from "./services/admission";
 import { DiskImageService } from "./services/diskImages";
@@ -30,7 +31,7 @@ import { SecretBox } from "./store/secretBox";
 import { SecretStore } from "./store/secretStore";
 import type { VmDriver } from "./vm/driver";
 
-export interface HostServerOptions {
+export interface HostServerOptions extends NetworkOptions {
   dataDir: string;
   /** From `openDatabase(dataDir)`, so that a second daemon ends before it does anything; closed by `stop`. */
   database: ReturnType<typeof openDatabase>;
@@ -78,7 +79,7 @@ export function createHostServer(options: HostServerOptions): HostServer {
     start: async () => {
       const tls = "port" in listen ? await readTls(options, listen.host) : undefined;
       const app = createApp(options, tls);
-      const services = createServices(options, app);
+      const services = createServices(options, app, listen, tls);
       logRequests(app);
       registerRoutes(app, {
         ...services,
@@ -90,7 +91,10 @@ export function createHostServer(options: HostServerOptions): HostServer {
         shutDown,
       });
       await recover(services.recovery);
-      services.secrets.restart((groupKey) => services.recovery.groups.get(groupKey) !== undefined);
+      const groupExists = (groupKey: string) => services.recovery.groups.get(groupKey) !== undefined;
+      services.secrets.restart(groupExists);
+      services.egress.restart(groupExists);
+      await services.ports.restart();
       let unlisten = () => {};
       let endpoint: string;
       if ("path" in listen) {
@@ -105,6 +109,8 @@ export function createHostServer(options: HostServerOptions): HostServer {
           // Sandboxes first: the socket that a starter waits to see gone is the last sign of life.
           if (stopSandboxes) await services.sandboxes.endAll();
           await app.close();
+          services.ports.close();
+          services.egress.close();
           await services.sandboxes.close();
           await services.diskImages.close();
           await options.driver.close();
@@ -164,19 +170,32 @@ function createApp({ log }: HostServerOptions, tls: ServerTls | undefined): Fast
   });
 }
 
-function createServices(options: HostServerOptions, app: FastifyInstance) {
+function createServices(
+  options: HostServerOptions,
+  app: FastifyInstance,
+  listen: ListenAddress,
+  tls: ServerTls | undefined,
+) {
   const { database, driver, images, region, version } = options;
   const log = app.log;
   const admission = new Admission(options.admission);
   const groupStore = new GroupStore(database);
   const sandboxStore = new SandboxStore(database);
   const diskImages = new DiskImageService({ store: new DiskImageStore(database), images, log });
-  const sandboxes = new SandboxService({ store: sandboxStore, diskImages, driver, admission, log });
   const secrets = new SecretService({ store: new SecretStore(database), box: new SecretBox(options.dataDir) });
+  const { egress, ports, network } = createNetwork({
+    ...{ options, listen, tls, store: sandboxStore, log },
+    secretValue: (groupKey, id, key) => secrets.secretValue(groupKey, id, key),
+    sandboxes: () => sandboxes,
+  });
+  const sandboxes: SandboxService = new SandboxService({
+    ...{ store: sandboxStore, diskImages, driver, admission, network, log },
+  });
   const empty = async (groupKey: string) => {
     await sandboxes.empty(groupKey);
     diskImages.empty(groupKey);
     secrets.empty(groupKey);
+    egress.empty(groupKey);
   };
   const groups = new GroupService({ store: groupStore, driver, empty });
   const exec = new ExecService({ sandboxes, log });
@@ -192,5 +211,5 @@ function createServices(options: HostServerOptions, app: FastifyInstance) {
     driver,
   });
   const recovery = { groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, log };
-  return { groups, diskImages, sandboxes, exec, files, secrets, status, recovery };
+  return { groups, diskImages, sandboxes, exec, files, secrets, ports, egress, status, recovery };
 }

@@ -1,8 +1,10 @@
 import { z } from "zod";
 import { megabytes } from "./diskImages";
+import { type EgressPolicyContent, egressPolicy } from "./egress";
 import { isolation } from "./groups";
 import { labels, labelsView } from "./labels";
 import { pageOf } from "./paging";
+import { type CreatePort, createPort, portView } from "./ports";
 import { cpuQuantity, sizeQuantity } from "./quantities";
 
 const argv = z.array(z.string());
@@ -74,6 +76,10 @@ const createShape = {
   entrypoint: argv.optional(),
   cmd: argv.optional(),
   lifecycle: lifecyclePolicy.optional(),
+  ports: z.array(createPort).nullish(),
+  egressPolicy: egressPolicy.nullish(),
+  /** Of a named policy of the group. */
+  egressPolicyId: z.string().nullish(),
 };
 
 /** `PUT` (older) or `POST` (newer data plane) `…/sandboxes`; unknown keys pass through. */
@@ -87,6 +93,9 @@ export interface CreateSandboxContent {
   entrypoint?: string[];
   cmd?: string[];
   lifecycle?: LifecyclePolicy;
+  ports?: CreatePort[];
+  egressPolicy?: EgressPolicyContent;
+  egressPolicyId?: string;
 }
 
 /** Extension, `PATCH …/sandboxes/{id}`: replaces the whole map of labels. */
@@ -113,6 +122,9 @@ const viewShape = {
   entrypoint: argv.nullish(),
   cmd: argv.nullish(),
   lifecycle: lifecyclePolicy.nullish(),
+  ports: z.array(portView).nullish(),
+  egressPolicy: egressPolicy.nullish(),
+  egressPolicyId: z.string().nullish(),
   createdAt: z.string().nullish(),
   region: z.string().nullish(),
   hostname: z.string().nullish(),

@@ -1,3 +1,5 @@
+import type { EgressService } from "../egress/egressService";
+import type { PortService } from "../ports/portService";
 import type { DiskImageService } from "../services/diskImages";
 import type { ExecService } from "../services/exec";
 import type { FileService } from "../services/files";
@@ -16,6 +18,8 @@ export interface RouteContext {
   exec: ExecService;
   files: FileService;
   secrets: SecretService;
+  ports: PortService;
+  egress: EgressService;
   status: StatusService;
   replay: ReplayMemory;
   region: string;

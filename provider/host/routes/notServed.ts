@@ -4,10 +4,10 @@ import { dataPlaneGroup } from "./request";
 
 /** What Azure has and this host has not yet: 501, which no SDK repeats, and not a 404 that would read as "gone". */
 const notServed = [
-  ...["snapshots", "volumes", "egressPolicies"].map((name) => `${dataPlaneGroup}/${name}`),
+  ...["snapshots", "volumes"].map((name) => `${dataPlaneGroup}/${name}`),
   ...[
-    ...["snapshot", "commit", "lifecycle", "stats", "enable", "disable", "logstream", "processes", "ports"],
-    ...["egresspolicy", "egress-decisions", "egressDecisions", "volumes", "containers"],
+    ...["snapshot", "commit", "lifecycle", "stats", "enable", "disable", "logstream", "processes"],
+    ...["volumes", "containers"],
   ].map((name) => `${dataPlaneGroup}/sandboxes/:id/${name}`),
 ];
 

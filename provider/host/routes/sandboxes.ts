@@ -1,15 +1,14 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import { z } from "zod";
 import { SandboxesError } from "../../client/errors";
 import { createSandboxContent, updateSandboxContent } from "../../client/wire/sandboxes";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { RouteContext } from "./context";
 import { page } from "./paging";
+import { portViews } from "./ports";
 import { replayed } from "./replay";
 import { dataPlaneGroup, endpointOf, groupAndIdOf, groupOf, labelSelector, scopeOf } from "./request";
 
 const collection = `${dataPlaneGroup}/sandboxes`;
-const egressPolicy = z.looseObject({ egressPolicy: z.record(z.string(), z.unknown()).nullish() });
 
 /** The life of sandboxes. */
 export function sandboxRoutes(app: FastifyInstance, context: RouteContext): void {
@@ -25,9 +24,13 @@ export function sandboxRoutes(app: FastifyInstance, context: RouteContext): void
           field: "sourcesRef",
         });
       }
-      egressPolicy.parse(body);
-      const record = await sandboxes.create(group, { ...body, sourcesRef: body.sourcesRef ?? {} });
-      return { status, body: view(request, record) };
+      const network = {
+        ports: context.ports.declared(body.ports ?? []),
+        ...context.egress.declared(group.key, body),
+      };
+      const { ports, egressPolicy, egressPolicyId, ...rest } = body;
+      const record = await sandboxes.create(group, { ...rest, sourcesRef: body.sourcesRef ?? {} }, network);
+      return { status, body: view(request, await openPorts(context, record)) };
     });
   app.put(collection, create(200));
   app.post(collection, create(201));
@@ -67,6 +70,16 @@ export function sandboxRoutes(app: FastifyInstance, context: RouteContext): void
   );
 }
 
+/** A sandbox whose ports cannot be opened is not what was asked for. */
+async function openPorts({ ports, sandboxes }: RouteContext, record: SandboxRecord): Promise<SandboxRecord> {
+  try {
+    return await ports.open(record);
+  } catch (error) {
+    await sandboxes.delete(record.groupKey, record.id);
+    throw error;
+  }
+}
+
 function sandboxView(context: RouteContext, request: FastifyRequest, record: SandboxRecord): object {
   const { id, labels, sourcesRef, resources, createdAt, state, stateDetails, snapshotId, lifecycle, isolation } =
     record;
@@ -82,10 +95,11 @@ function sandboxView(context: RouteContext, request: FastifyRequest, record: San
     stateDetails,
     snapshotId,
     coldStorageSizeInMB: snapshotId === undefined ? undefined : 0,
-    ports: [],
+    ports: portViews(context, request, record),
     connections: [],
     credentialRefs: [],
-    egressPolicy: record.egressPolicy,
+    egressPolicy: context.egress.policyOf(record),
+    egressPolicyId: record.egressPolicyId,
     region: context.region,
     lifecycle,
     managementUrl: endpointOf(context, request),

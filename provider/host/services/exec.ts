@@ -91,9 +91,10 @@ export class ExecService {
     if (signal.aborted) throw callerGone(id);
     this.started += 1;
     const program = record.program ?? bareProgram;
+    const network = await this.#sandboxes.environment(record);
     return vm.agent.exec({
       argv: input.argv,
-      env: { ...program.env, ...input.environment },
+      env: { ...network, ...program.env, ...input.environment },
       cwd: input.workingDirectory || program.workingDirectory,
       user: input.user || program.user,
       stdin: input.stdin,

@@ -33,7 +33,6 @@ export function newSandbox(groupKey: string, body: NewSandbox, capabilities: VmC
     sourcesRef: { diskImage: withVisibility(body.sourcesRef?.diskImage ?? {}) },
     resources: checkedResources(body.resources ?? {}),
     lifecycle: { ...defaultLifecycle, ...withoutNull(body.lifecycle ?? {}) },
-    egressPolicy: body.egressPolicy as Record<string, unknown> | undefined,
     isolation: capabilities.isolation,
     createdAt: timestamp(),
     state: "Creating",
@@ -67,22 +66,10 @@ function badResource(name: string, value: string, wanted: string): SandboxesErro
 /** What Azure has and this host has not yet: refused, since a sandbox without it would be another than was asked for. */
 function refuseUnsupported(body: NewSandbox): void {
   refuseAzureOnly(body);
-  for (const field of ["ports", "volumes"]) {
+  for (const field of ["volumes"]) {
     const value = body[field];
     if (Array.isArray(value) && value.length > 0) throw unsupported(field);
   }
-  const policy = body.egressPolicy;
-  if (policy !== undefined && policy !== null && !deniesAll(policy as Record<string, unknown>)) {
-    throw new SandboxesError("Unsupported", "This host lets nothing out of a sandbox yet, so no rule can allow it", {
-      field: "egressPolicy",
-      hint: 'leave the policy out, or use {"defaultAction":"Deny"}',
-    });
-  }
-}
-
-function deniesAll(policy: Record<string, unknown>): boolean {
-  const empty = (value: unknown) => value === undefined || value === null || (Array.isArray(value) && !value.length);
-  return policy.defaultAction === "Deny" && empty(policy.hostRules) && empty(policy.rules) && !policy.http;
 }
 
 function unsupported(field: string): SandboxesError {

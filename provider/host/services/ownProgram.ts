@@ -1,15 +1,22 @@
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { Vm } from "../vm/driver";
 import type { HostLog } from "./hostLog";
+import type { SandboxNetwork } from "./sandboxNetwork";
 
 /**
  * Starts what a sandbox itself runs, its image's command for one. A sandbox stays when its program ends or cannot
  * start, as on Azure; what it prints is dropped.
  */
-export function startOwnProgram({ id, program }: SandboxRecord, vm: Vm, log: HostLog): void {
+export function startOwnProgram(
+  record: SandboxRecord,
+  vm: Vm,
+  { network, log }: { network?: SandboxNetwork; log: HostLog },
+): void {
+  const { id, program } = record;
   if (!program?.argv.length) return;
   const run = async () => {
-    const { argv, env, user } = program;
+    const { argv, user } = program;
+    const env = { ...(await network?.environment(record)), ...program.env };
     const started = await vm.agent.exec({ argv, env, user, cwd: program.workingDirectory });
     started.stdout.resume();
     started.stderr.resume();

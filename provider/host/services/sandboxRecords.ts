@@ -5,8 +5,9 @@ import { timestamp } from "./timestamp";
 /** Writes a change into the record as it is now: the caller's copy may be old, and what is being deleted stays so. */
 export function saveChange(store: SandboxStore, record: SandboxRecord, change: Partial<SandboxRecord>): SandboxRecord {
   const current = store.get(record.groupKey, record.id);
-  const { labels } = current ?? record;
-  const next = { ...record, labels, ...change };
+  // What other calls change while a sandbox starts, stops or resumes.
+  const { labels, ports, egressPolicy, egressPolicyId } = current ?? record;
+  const next = { ...record, labels, ports, egressPolicy, egressPolicyId, ...change };
   if (current?.state === "Deleting") next.state = "Deleting";
   if (current) store.put(next);
   return next;

@@ -9,6 +9,7 @@ import { checkIsolation } from "./isolation";
 import { Machines } from "./machines";
 import { machineSize, type NewSandbox, newSandbox } from "./newSandbox";
 import { startOwnProgram } from "./ownProgram";
+import type { SandboxNetwork } from "./sandboxNetwork";
 import { saveChange, saveFailure, stopped } from "./sandboxRecords";
 import { Serial } from "./serial";
 import { refreshGuest, type StartParts, startSandbox } from "./startSandbox";
@@ -18,8 +19,13 @@ const answerCreateWithinMs = 120_000;
 
 export interface SandboxServiceParts extends StartParts {
   store: SandboxStore;
+  /** Absent: nothing leaves, and nothing has to be told of. */
+  network?: SandboxNetwork;
   log: HostLog;
 }
+
+/** What a sandbox is created with besides what its request says, checked elsewhere. */
+export type NetworkSettings = Pick<SandboxRecord, "ports" | "egressPolicy" | "egressPolicyId">;
 
 /** The life of sandboxes: Creating, Running, Stopping, Stopped, Deleting; Failed when the machine is lost. */
 export class SandboxService {
@@ -40,11 +46,11 @@ export class SandboxService {
    * Makes a sandbox and answers when it runs, or `Creating` when that takes minutes. A failure before the answer
    * leaves nothing; one after it leaves a `Failed` record for whoever polls.
    */
-  async create(group: GroupRecord, body: NewSandbox): Promise<SandboxRecord> {
+  async create(group: GroupRecord, body: NewSandbox, network: NetworkSettings = {}): Promise<SandboxRecord> {
     const { store, admission, diskImages, driver } = this.#parts;
     if (this.#closing) throw hostStops();
     checkIsolation(group.properties, driver.capabilities);
-    const record = newSandbox(group.key, body, driver.capabilities);
+    const record = { ...newSandbox(group.key, body, driver.capabilities), ...network };
     diskImages.checkSource(group.key, body.sourcesRef);
     admission.reserve(record.id, machineSize(record).memoryMiB);
     try {
@@ -66,9 +72,15 @@ export class SandboxService {
     }
     if ("error" in answer) {
       store.delete(record.id);
+      this.#parts.network?.removed(record.id);
       throw answer.error;
     }
     return answer;
+  }
+
+  /** For programs of the sandbox, besides its own variables. */
+  async environment(record: SandboxRecord): Promise<Record<string, string>> {
+    return (await this.#parts.network?.environment(record)) ?? {};
   }
 
   /** Throws `SandboxNotFound`. */
@@ -108,6 +120,7 @@ export class SandboxService {
       this.#programLost.delete(record.id);
       await this.#machines.end(record.id);
       this.#parts.store.delete(record.id);
+      this.#parts.network?.removed(record.id);
       return true;
     });
   }
@@ -151,7 +164,14 @@ export class SandboxService {
   /** The machine of a running sandbox, to run things in; `activate` resumes a stopped one first. */
   async running(groupKey: string, id: string, activate = false): Promise<{ record: SandboxRecord; vm: Vm }> {
     let record = this.get(groupKey, id);
-    if (activate && record.state === "Stopped") record = await this.resume(groupKey, id);
+    if (activate && (record.state === "Stopped" || record.state === "Stopping")) {
+      record = await this.resume(groupKey, id).catch((error: unknown) => {
+        // Of several who want it, one resumes it.
+        const current = this.get(groupKey, id);
+        if (isSandboxesError(error, "InvalidState") && current.state === "Running") return current;
+        throw error;
+      });
+    }
     return { record, vm: this.#vmOf(record) };
   }
 
@@ -238,7 +258,8 @@ export class SandboxService {
     checkIsolation(properties, capabilities);
     this.#keep(record.id, started.vm);
     const running = this.#save(started.record, { state: "Running", isolation: capabilities.isolation });
-    startOwnProgram(running, started.vm, this.#parts.log);
+    await this.#parts.network?.guestUp(running, started.vm.agent);
+    startOwnProgram(running, started.vm, this.#parts);
     return running;
   }
 
@@ -253,8 +274,9 @@ export class SandboxService {
     const slept = vm.paused || record.state !== "Running";
     await vm.resume();
     if (slept) await refreshGuest(record.id, vm);
+    await this.#parts.network?.guestUp(record, vm.agent);
     // A guest ends what it ran for a host that went away.
-    if (this.#programLost.delete(record.id)) startOwnProgram(record, vm, this.#parts.log);
+    if (this.#programLost.delete(record.id)) startOwnProgram(record, vm, this.#parts);
   }
 
   #vmOf(record: SandboxRecord): Vm {

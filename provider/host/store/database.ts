@@ -15,6 +15,9 @@ const migrations = [
    CREATE INDEX secretsByGroup ON secrets (groupKey, createdAt);
    CREATE TABLE volumes (id TEXT PRIMARY KEY, groupKey TEXT NOT NULL, createdAt TEXT NOT NULL, record TEXT NOT NULL) STRICT;
    CREATE INDEX volumesByGroup ON volumes (groupKey, createdAt);`,
+  `CREATE TABLE egressPolicies (id TEXT PRIMARY KEY, groupKey TEXT NOT NULL, createdAt TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+   CREATE INDEX egressPoliciesByGroup ON egressPolicies (groupKey, createdAt);
+   CREATE TABLE egressDecisions (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;`,
 ];
 
 /**

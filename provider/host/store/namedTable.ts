@@ -12,7 +12,7 @@ interface NamedRecord {
 
 /** Records that a group's users name themselves; names compare without regard to case, as group names do. */
 export class NamedTable<Row extends NamedRecord> extends RecordTable<Row> {
-  constructor(database: DatabaseSync, table: "secrets" | "volumes", schema: z.ZodType<Row>) {
+  constructor(database: DatabaseSync, table: "secrets" | "volumes" | "egressPolicies", schema: z.ZodType<Row>) {
     super(database, table, schema);
   }
 

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
+import { ipAccessControl, portAuth, portCors } from "../../client/wire/ports";
 import { RecordTable } from "./recordTable";
 
 const argv = z.array(z.string());
@@ -15,6 +16,19 @@ const program = z.object({
 });
 export type Program = z.output<typeof program>;
 
+const portRecord = z.looseObject({
+  port: z.number(),
+  name: z.string().optional(),
+  auth: portAuth,
+  activationMode: z.enum(["Manual", "OnDemand"]),
+  protocol: z.enum(["Http", "Http2"]),
+  ipAccessControl: ipAccessControl.optional(),
+  cors: portCors.optional(),
+  /** Where the host listens for it; absent until it does. */
+  hostPort: z.number().optional(),
+});
+export type PortRecord = z.output<typeof portRecord>;
+
 const sandboxRecord = z.object({
   id: z.string(),
   groupKey: z.string(),
@@ -28,7 +42,11 @@ const sandboxRecord = z.object({
   /** Normalised, `1000m`, `512Mi`. */
   resources: z.object({ cpu: z.string(), memory: z.string(), disk: z.string() }),
   lifecycle: z.record(z.string(), z.unknown()),
+  ports: z.array(portRecord).optional(),
+  /** As it came, unknown fields too; absent: nothing leaves. */
   egressPolicy: z.record(z.string(), z.unknown()).optional(),
+  /** Name of a policy of the group; `egressPolicy` wins. */
+  egressPolicyId: z.string().optional(),
   isolation: z.enum(["hardware", "emulated", "none"]),
   createdAt: z.string(),
   /** While `Creating`: a caller knows its id, so that the creation has to go on after a restart. */
