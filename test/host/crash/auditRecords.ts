@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { GroupApi } from "../../../provider/client/sandboxApi";
 import type { SandboxView } from "../../../provider/client/wire/sandboxes";
 import type { KnownSandbox, Ledger } from "./ledger";
@@ -49,7 +50,7 @@ async function auditSandbox(
     if (!killedMachines.has(id)) findings.push(`${id} failed though nobody killed it: ${reason}`);
     return findings;
   }
-  if (killedMachines.has(id)) findings.push(`${id} is ${state} though its machine was killed`);
+  if (sandbox.isKilled) findings.push(`${id} is ${state} though its machine was killed`);
   if (!sandbox.states.has(stateOf(record))) findings.push(`${id} is ${state}, not ${[...sandbox.states]}`);
   sandbox.states = new Set(["Running"]);
   try {
@@ -59,7 +60,12 @@ async function auditSandbox(
     const isWhole = stdout === `${sandbox.token}\nalive\n` || (!sandbox.token && stdout.endsWith("alive\n"));
     if (!isWhole) findings.push(`${id} printed ${JSON.stringify(stdout)}, not ${JSON.stringify(sandbox.token)}`);
   } catch (error) {
-    findings.push(`${id} is ${state} and does not answer: ${error}`);
+    // What the host makes of it tells more.
+    await sleep(3_000);
+    const later = await group.sandboxes.get(id);
+    findings.push(
+      `${id} is ${state} and does not answer: ${error}; then ${later.state}: ${later.stateDetails?.failedReason}`,
+    );
   }
   return findings;
 }

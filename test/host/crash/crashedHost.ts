@@ -53,7 +53,7 @@ export class CrashedHost {
 
   /** `kill -9` of one process; of another kind where there is none of the drawn one. */
   strike(random: SeededRandom): Blow | undefined {
-    const drawn = random.weighted({ daemon: 40, spawner: 25, machine: 35 });
+    const drawn = random.weighted({ daemon: 35, spawner: 25, machine: 40 });
     const luck = random.next();
     const all = this.processes();
     for (const victim of new Set([drawn, "daemon", "machine"] as const)) {

@@ -39,7 +39,9 @@ export function hostProcesses(dataDir: string, mark: string): HostProcess[] {
       // It ended while we looked, or is another user's.
     }
   }
-  return found;
+  // A process that was forked and has not become another program yet looks like the one it came from.
+  const isCopy = ({ kind, parent }: HostProcess) => found.some((other) => other.pid === parent && other.kind === kind);
+  return found.map((each) => (isCopy(each) ? { ...each, kind: "other" } : each));
 }
 
 function kindOf(program: string, words: string[], dataDir: string): HostProcess["kind"] {

@@ -12,6 +12,8 @@ export interface KnownSandbox {
   /** What was written into its memory, once that was acknowledged. */
   token: string | undefined;
   fate: "lives" | "mayBeGone" | "gone";
+  /** Its machine was killed after its creation was acknowledged: it has to be `Failed`. */
+  isKilled: boolean;
   /** True while a worker changes it. */
   busy: boolean;
 }
@@ -37,7 +39,7 @@ export class Ledger {
 
   add(id: string, key: string, state: State, labels: Labels): KnownSandbox {
     const known = { id, key, states: new Set([state]), labels: [labels], token: undefined };
-    const sandbox: KnownSandbox = { ...known, fate: "lives", busy: false };
+    const sandbox: KnownSandbox = { ...known, fate: "lives", isKilled: false, busy: false };
     this.sandboxes.set(id, sandbox);
     return sandbox;
   }

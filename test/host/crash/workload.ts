@@ -1,5 +1,6 @@
+import { buffer } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
-import { isSandboxesError, type SandboxesError } from "../../../provider/client/errors";
+import { isSandboxesError, SandboxesError } from "../../../provider/client/errors";
 import type { GroupApi, SandboxApi } from "../../../provider/client/sandboxApi";
 import type { KnownSandbox, Ledger } from "./ledger";
 import type { SeededRandom } from "./seededRandom";
@@ -52,11 +53,14 @@ export class Worker {
     const isFull = ledger.living().length >= maxSandboxes;
     const create = isFull ? 0 : 30;
     const remove = isFull ? 40 : 8;
-    switch (random.weighted({ create, exec: 40, stop: 10, resume: 14, patch: 8, remove, image: 5, read: 5 })) {
+    const weights = { create, remove, exec: 35, file: 10, stop: 10, resume: 14, patch: 6, image: 6, read: 5 };
+    switch (random.weighted(weights)) {
       case "create":
         return this.#create();
       case "exec":
         return this.#exec(random.pick(ledger.idle()));
+      case "file":
+        return this.#file(random.pick(ledger.idle()));
       case "stop":
         return this.#change("stop", random.pick(ledger.idle()));
       case "resume":
@@ -107,6 +111,25 @@ export class Worker {
     if (result.value && result.value.stdout !== `${a * b}\n`) {
       this.#violation(`exec in ${sandbox.id} printed ${JSON.stringify(result.value)}`);
     }
+    // Nobody has a use for what has failed, and it stands in the way of others.
+    if (result.error?.code === "NotRunning" && result.error.message.includes("Failed")) await this.#remove(sandbox);
+  }
+
+  async #file(sandbox: KnownSandbox | undefined): Promise<void> {
+    if (!sandbox) return;
+    const content = Buffer.alloc(this.#parts.random.between(1, 2 ** 20), this.#nextName());
+    const path = `/tmp/${this.#name}`;
+    const { files } = this.#group;
+    const written = await this.#call("write", (signal) => files.write(sandbox.id, path, content, { signal }));
+    if (written.error) return;
+    const read = await this.#call("read file", async (signal) => {
+      const stream = await files.read(sandbox.id, path, { signal });
+      return buffer(stream).catch((cause) => {
+        if (signal.aborted) throw cause;
+        throw new SandboxesError("HostUnavailable", "the stream broke off", { cause });
+      });
+    });
+    if (read.value && !read.value.equals(content)) this.#violation(`a file of ${sandbox.id} has other content`);
   }
 
   async #change(what: "stop" | "resume", sandbox: KnownSandbox | undefined): Promise<void> {
@@ -131,7 +154,7 @@ export class Worker {
   }
 
   async #remove(sandbox: KnownSandbox | undefined): Promise<void> {
-    if (!sandbox) return;
+    if (!sandbox || sandbox.busy) return;
     await this.#alone(sandbox, async () => {
       sandbox.fate = "mayBeGone";
       const result = await this.#call("delete", (signal) => this.#group.sandboxes.delete(sandbox.id, { signal }));
@@ -182,7 +205,7 @@ export class Worker {
     } catch (error) {
       if (!isSandboxesError(error)) {
         this.#violation(limit.aborted ? `${what} hangs` : `${what} failed with ${(error as Error)?.stack}`);
-        throw error;
+        return { error: new SandboxesError("Internal", String(error)) };
       }
       this.#parts.ledger.count(`${what} ${error.code}`);
       const isRace = error.code === "SandboxNotFound"; // Told apart by who calls.

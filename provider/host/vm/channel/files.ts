@@ -160,7 +160,8 @@ export async function writeFile(
     stream.sendEof();
     return await written;
   } catch (error) {
-    stream.reset();
+    // Absent where the guest was gone before the call could begin.
+    (stream as GuestStream | undefined)?.reset();
     written.catch(() => {}); // it was told above, or is of no interest after a reset
     iterator.return?.().catch(() => {}); // the source's own trouble with ending early is not ours
     throw error;

@@ -54,6 +54,7 @@ test("closing ends what ran, and later calls fail", async () => {
   expect(await agent.closed).toMatchObject({ code: "GuestFailed" });
   await expect(agent.ping()).rejects.toMatchObject({ code: "GuestFailed" });
   await expect(agent.stat("/")).rejects.toMatchObject({ code: "GuestFailed" });
+  await expect(agent.writeFile("/x", chunksOf("x"))).rejects.toMatchObject({ code: "GuestFailed" });
   await until(() => processesWith(seconds).length === 0);
 });
 
