@@ -9,7 +9,7 @@ import { built } from "./built.ts";
 import { createReport, type Report, type Result } from "./report.ts";
 
 export interface ExecBenchOptions {
-  /** Rounds of everything; each makes and deletes a sandbox. Default 30. */
+  /** Default 30. */
   rounds?: number;
 }
 
@@ -19,7 +19,7 @@ const raw = "raw HTTP: echo";
 
 /**
  * What the layers above the guest cost: the same program in the same sandbox through the runtime and by bare HTTP on
- * the host's socket, in turns. Also a sandbox from nothing to its first output, through all layers.
+ * the host's socket, in turns.
  */
 export async function benchExec({ rounds = 30 }: ExecBenchOptions = {}): Promise<Result[]> {
   const { ensureEmbeddedHost, stopEmbeddedHost } = built<typeof Embedded>("client/embeddedHost");
@@ -32,7 +32,7 @@ export async function benchExec({ rounds = 30 }: ExecBenchOptions = {}): Promise
     const call = rawExec(endpoint.slice("unix:".length), group, sandbox);
     const report = createReport({ title: `Running a program (isolation: ${group.isolation})`, baseline: raw });
     for (const work of [call, () => sandbox.exec(echo)]) await work();
-    for (let round = 0; round < rounds; round++) await runRound(report, group, sandbox, call);
+    for (let round = 0; round < rounds; round++) await runRound(report, sandbox, call);
     await call.close();
     await group.close();
     return report.finish();
@@ -42,7 +42,7 @@ export async function benchExec({ rounds = 30 }: ExecBenchOptions = {}): Promise
   }
 }
 
-async function runRound(report: Report, group: Group, sandbox: Sandbox, call: () => Promise<void>): Promise<void> {
+async function runRound(report: Report, sandbox: Sandbox, call: () => Promise<void>): Promise<void> {
   await report.time(raw, call);
   await report.time("runtime: echo", () => sandbox.exec(echo, { check: true }));
   await report.time("runtime: echo, streamed", () => sandbox.exec(echo, { check: true, onStdout: () => {} }));
@@ -53,12 +53,6 @@ async function runRound(report: Report, group: Group, sandbox: Sandbox, call: ()
     await sandbox.files.write("/tmp/bench", "hi");
     await sandbox.files.readText("/tmp/bench");
   });
-  const fresh = await report.time("runtime: new sandbox -> echo", async () => {
-    const made = await group.createSandbox({ image });
-    await made.exec(echo, { check: true });
-    return made;
-  });
-  await report.time("runtime: delete", () => fresh.delete());
 }
 
 /** The least that a caller can do: one kept connection, one POST, one JSON answer. */

@@ -1,35 +1,40 @@
-// Runs benchmarks: `node bench/run.ts [vm|exec|images…] [--rounds N]`, all of them unless some are named.
+// Runs benchmarks: `node bench/run.ts [vm|endToEnd|burst|density|exec|images|peers…] [--rounds N]`, all of them unless
+// some are named. Prints tables and what became of the goals; results are in bench/results/latest.jsonl.
 import { rmSync } from "node:fs";
+import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { benchBurst } from "./burst.ts";
+import { benchDensity } from "./density.ts";
+import { benchEndToEnd } from "./endToEnd.ts";
 import { benchExec } from "./exec.ts";
+import { printGoals } from "./goals.ts";
 import { benchImages } from "./images.ts";
+import { benchPeers } from "./peers.ts";
 import type { Result } from "./report.ts";
 import { benchVm } from "./vm.ts";
 
 const benches: Record<string, (options: { rounds?: number }) => Promise<Result[]>> = {
   vm: benchVm,
+  endToEnd: benchEndToEnd,
+  burst: benchBurst,
+  density: () => benchDensity(),
   exec: benchExec,
   images: benchImages,
+  peers: benchPeers,
 };
-
-/** What docs/promises.md names: the p95 of a sandbox of an image already used, ready to exec, in milliseconds. */
-const promised: Record<string, number> = { "runtime: new sandbox -> echo": 1000 };
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({ allowPositionals: true, options: { rounds: { type: "string" } } });
   const names = positionals.length > 0 ? positionals : Object.keys(benches);
   const unknown = names.find((name) => !benches[name]);
   if (unknown) throw new Error(`no benchmark "${unknown}"; there are ${Object.keys(benches).join(", ")}`);
+  const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   rmSync("bench/results/latest.jsonl", { force: true });
-  for (const name of names) {
-    const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
-    for (const result of (await benches[name]?.({ rounds })) ?? []) {
-      const limit = promised[result.name];
-      if (limit === undefined) continue;
-      const kept = result.p95 <= limit ? "kept" : "NOT KEPT in this run";
-      process.stdout.write(`  promise: ${result.name} within ${limit} ms (p95): ${kept}, ${result.p95} ms\n\n`);
-    }
-  }
+  const load = loadavg()[0] ?? 0;
+  if (load > 0.5) process.stdout.write(`The machine is busy (load ${load.toFixed(1)}): read ratios, not times.\n`);
+  const results: Result[] = [];
+  for (const name of names) results.push(...((await benches[name]?.({ rounds })) ?? []));
+  printGoals(results);
 }
 
 void main();
