@@ -43,7 +43,7 @@ afterEach(async () => {
   if (keep) copyFileSync(join(host.dataDir, "host.log"), keep);
   await host.close();
   vi.unstubAllEnvs();
-  expect(host.processes()).toEqual([]);
+  await expect.poll(() => host.processes()).toEqual([]);
   rmSync(folder, { recursive: true });
 });
 

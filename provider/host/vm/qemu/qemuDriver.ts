@@ -245,7 +245,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       await builds.close();
       for (const vm of vms.values()) vm.release();
       vms.clear();
-      spawner.close();
+      await spawner.close();
     },
   };
 }

@@ -21,7 +21,7 @@ export interface Qmp {
 }
 
 /** Commands take milliseconds, on a machine under heavy load a second. */
-const answerLimitMs = 30_000;
+const defaultAnswerLimitMs = 30_000;
 
 const message = z.union([
   z.object({ return: z.unknown(), id: z.number() }),
@@ -31,7 +31,7 @@ const message = z.union([
 ]);
 
 /** Takes the connected socket over. */
-export function openQmp(socket: Socket): Qmp {
+export function openQmp(socket: Socket, answerLimitMs = defaultAnswerLimitMs): Qmp {
   const pending = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
   const listeners = new Set<(event: QmpEvent) => void>();
   let lastId = 0;
@@ -62,11 +62,11 @@ export function openQmp(socket: Socket): Qmp {
   });
 
   const execute = (command: string, args: Record<string, unknown> = {}): Promise<unknown> => {
-    if (isClosed) return Promise.reject(gone());
+    if (isClosed) return Promise.reject(gone(givenUp));
     const id = ++lastId;
     socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
     const tooLate = setTimeout(() => {
-      givenUp = `QEMU did not answer "${command}" within ${answerLimitMs} ms`;
+      givenUp ??= `QEMU did not answer "${command}" within ${answerLimitMs} ms`;
       socket.destroy();
     }, answerLimitMs);
     const answer = new Promise((resolve, reject) => pending.set(id, { resolve, reject }));
@@ -84,7 +84,7 @@ export function openQmp(socket: Socket): Qmp {
           resolve();
         };
         listeners.add(listener);
-        void closed.then(() => reject(gone()));
+        void closed.then((why) => reject(gone(why)));
       });
     },
     closed,

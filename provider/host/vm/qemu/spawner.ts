@@ -25,7 +25,8 @@ export interface SpawnedProcess {
 export interface Spawner {
   /** Rejects with `HostUnavailable` when the helper ends before it answers; the process may then run all the same. */
   spawn(request: SpawnRequest): Promise<SpawnedProcess>;
-  close(): void;
+  /** Resolves when the helper has ended; what it started goes on. */
+  close(): Promise<void>;
 }
 
 const reply = z.union([
@@ -93,8 +94,14 @@ export function createSpawner(binary: string): Spawner {
       const answer = new Promise<SpawnedProcess>((resolve, reject) => pending.set(id, { resolve, reject }));
       return answer.finally(() => clearTimeout(tooLate));
     },
-    close() {
-      child?.stdin.end();
+    async close() {
+      const ending = child;
+      if (!ending) return;
+      const closed = new Promise((resolve) => ending.once("close", resolve));
+      ending.stdin.end();
+      const tooLate = setTimeout(() => ending.kill("SIGKILL"), answerLimitMs);
+      await closed;
+      clearTimeout(tooLate);
     },
   };
 }
