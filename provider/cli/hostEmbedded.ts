@@ -59,6 +59,7 @@ function describe({ running, endpoint, logFile, status }: EmbeddedHostStatus): s
     `  endpoint   ${endpoint}`,
     `  isolation  ${status.isolation}: ${status.accelerator} (${status.reason})`,
     `  holds      ${pairs(status.counts)}`,
+    `  memory     ${status.memory?.reservedMiB ?? 0} of ${status.memory?.budgetMiB ?? 0} MiB reserved`,
     `  starts     ${pairs(status.queue)}`,
     `  log        ${logFile}`,
     "",

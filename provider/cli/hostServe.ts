@@ -7,6 +7,7 @@ import type { IdentityEndpoint } from "../host/serverIdentity";
 import type { openDatabase } from "../host/store/database";
 import type { VmDriver } from "../host/vm/driver";
 import { type CommandIo, usageError } from "./command";
+import { daemonLog } from "./daemonLog";
 import type { HostCommand } from "./host";
 import { parseHostArguments } from "./hostArguments";
 import { packageVersion } from "./packageVersion";
@@ -61,7 +62,7 @@ export const hostServe: HostCommand = {
       io.stderr.write(`sandboxes: ${error.message}\n`);
       return alreadyServedExitCode;
     }
-    const log = { write: (line: string) => void io.stderr.write(line) };
+    const log = daemonLog(join(dataDir, "host.log"), io);
     return serve({ ...settings, dataDir, listen, database, log, version: packageVersion() }, settings, io);
   },
 };
