@@ -1,4 +1,5 @@
 import { createHash, randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
@@ -26,7 +27,7 @@ export interface ImageStoreOptions {
   signal?: AbortSignal;
 }
 
-/** Opens the image store of a data directory; what a crash left half done is removed before the first import. */
+/** Opens the image store of a data directory; what a crash left half done is removed. */
 export function createImageStore(options: ImageStoreOptions): ImageStore {
   return new LocalImageStore(options);
 }
@@ -49,6 +50,8 @@ class LocalImageStore implements ImageStore {
     this.#recipeImages = createCatalogueImages(this.#directory, cacheDir);
     this.#byReference = new SharedJobs(signal);
     this.#byDigest = new SharedJobs(signal);
+    // At once: an import may be long in coming. One that finds the disk in trouble tells of it.
+    if (existsSync(this.#tempDir)) this.#prepare().catch(() => undefined);
   }
 
   async import(reference: string, options: ImportOptions = {}): Promise<StoredImage> {

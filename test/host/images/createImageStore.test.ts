@@ -376,6 +376,13 @@ describe("the store", () => {
     expect(await store.resolve(`oci:${layout}:t`)).not.toBe(image.digest);
   });
 
+  it("removes what a crash left as soon as it is opened, also when nothing is imported", async () => {
+    const importing = join(dataDir, "images", ".importing");
+    await mkdir(join(importing, "half"), { recursive: true });
+    createImageStore({ dataDir });
+    await expect.poll(() => readdir(importing).catch(() => [])).toEqual([]);
+  });
+
   it("removes what a crash left, and makes a damaged image anew", async () => {
     await writeLayout(layout, [{ layers: [tarOf([file("x")])] }]);
     const image = await store.import(`oci:${layout}`);
