@@ -46,6 +46,9 @@ async function cloneMany(driver: VmDriver, template: Template, count: number): P
     const vm = await driver.clone(template, { vmId: `density-${template.spec.memoryMiB}-${vms.length}` });
     await vm.agent.refresh(identity());
     await vm.pause();
+    void vm.exited.then(({ reason }) => {
+      if (reason !== "destroyed") process.stderr.write(`${vm.id} is lost: ${reason}\n`);
+    });
     vms.push(vm);
   }
   return vms;
