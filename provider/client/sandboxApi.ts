@@ -2,6 +2,7 @@ import type { Agent } from "undici";
 import { type Connection, groupDataPath } from "./connection";
 import { DiskImagesApi } from "./diskImages";
 import { FilesApi } from "./files";
+import { SecretsApi } from "./groupSecrets";
 import { GroupsApi } from "./groups";
 import { agentFor, type CallOptions, HttpClient, type HttpOptions } from "./http";
 import { openPlanes, type Planes } from "./planes";
@@ -50,11 +51,13 @@ export class GroupApi {
   readonly sandboxes: SandboxesApi;
   readonly files: FilesApi;
   readonly snapshots: SnapshotsApi;
+  readonly secrets: SecretsApi;
 
   constructor(http: HttpClient, path: string) {
     this.diskImages = new DiskImagesApi(http, path);
     this.sandboxes = new SandboxesApi(http, path);
     this.files = new FilesApi(http, (id) => this.sandboxes.path(id));
     this.snapshots = new SnapshotsApi(http, path, (id) => this.sandboxes.path(id));
+    this.secrets = new SecretsApi(http, path);
   }
 }

@@ -1,9 +1,10 @@
 import { describe, expectTypeOf, it } from "vitest";
 import type { z } from "zod";
-import type { DiskImageArgs, SandboxArgs, SandboxGroupArgs } from "../../provider/index";
+import type { DiskImageArgs, SandboxArgs, SandboxGroupArgs, SecretArgs } from "../../provider/index";
 import type { diskImageInputs } from "../../provider/resources/diskImage";
 import type { sandboxInputs } from "../../provider/resources/sandbox";
 import type { sandboxGroupInputs } from "../../provider/resources/sandboxGroup";
+import type { secretInputs } from "../../provider/resources/secret";
 
 type Visible<Schema extends z.ZodType> = Exclude<keyof z.input<Schema>, `__${string}`>;
 
@@ -12,5 +13,6 @@ describe("the arguments of the classes", () => {
     expectTypeOf<keyof SandboxGroupArgs>().toEqualTypeOf<Visible<typeof sandboxGroupInputs>>();
     expectTypeOf<keyof DiskImageArgs>().toEqualTypeOf<Visible<typeof diskImageInputs>>();
     expectTypeOf<keyof SandboxArgs>().toEqualTypeOf<Visible<typeof sandboxInputs>>();
+    expectTypeOf<keyof SecretArgs>().toEqualTypeOf<Visible<typeof secretInputs>>();
   });
 });
