@@ -54,7 +54,13 @@ export async function openPortServer(options: PortServerOptions): Promise<PortSe
   const server = tls ? createTlsServer({ ...tls, ...common, minVersion: "TLSv1.2" }) : createServer(common);
   server.maxConnections = maxConnections;
   server.maxHeadersCount = 200;
+  /** One request at a time of each connection: of a hundred sent in one go each would wake and connect. */
+  const busy = new WeakSet<Socket>();
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const { socket } = request;
+    if (busy.has(socket)) return void socket.destroy();
+    busy.add(socket);
+    response.once("close", () => busy.delete(socket));
     void serve(options, request, response);
   });
   server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {

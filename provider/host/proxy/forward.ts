@@ -39,6 +39,7 @@ export async function forward(incoming: IncomingMessage, answer: ServerResponse,
   try {
     const sent = pipeline(incoming, request).catch(() => undefined); // Its failure shows in the answer.
     const response = await answerOf(request, outgoing);
+    if (upgradeOf.has(request)) throw new SandboxesError("GuestFailed", "An upgrade came that nobody had asked for");
     const headers = endToEnd(response.rawHeaders);
     answer.writeHead(
       response.statusCode ?? 502,

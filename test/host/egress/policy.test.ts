@@ -146,7 +146,7 @@ describe("a policy", () => {
       match: fc.record({
         host: fc.constantFrom("*", "a.test", "*.a.test", "c.test"),
         path: fc.constantFrom(undefined, "/x"),
-        methods: fc.constantFrom(undefined, ["GET"]),
+        methods: fc.constantFrom<string[] | undefined>(undefined, ["GET"]),
         scheme: fc.constantFrom(undefined, "http" as const, "https" as const, "any" as const),
       }),
       action: fc.record({ type: action }),

@@ -37,6 +37,7 @@ export class RunningHost {
   readonly shelf = new Shelf();
   readonly log: string[] = [];
   server!: HostServer;
+  endpoint = "";
   #client: Pool | undefined;
 
   async start(change: Partial<HostServerOptions> = {}): Promise<this> {
@@ -51,7 +52,7 @@ export class RunningHost {
       log: { write: (line) => void this.log.push(line) },
       ...change,
     });
-    await this.server.start();
+    this.endpoint = (await this.server.start()).endpoint;
     this.#client = new Pool("http://localhost", { socketPath: this.socket, pipelining: 0 });
     return this;
   }
