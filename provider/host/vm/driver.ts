@@ -21,8 +21,26 @@ export interface VmDriver {
   clone(template: Template, options: CloneOptions): Promise<Vm>;
   /** Boots without a template. Slow; for templates themselves and for comparison. */
   boot(spec: TemplateSpec, options: CloneOptions): Promise<Vm>;
-  /** Finds a VM that an earlier process left running; undefined when it is gone. */
+  /** Finds a VM that an earlier process left running; undefined when it is gone or suspended. */
   adopt(vmId: string): Promise<Vm | undefined>;
+
+  /**
+   * Ends a VM's process and keeps on disk what it was: memory, devices, files of its own. A failure leaves it as it was.
+   * From then on until `wake` what is on disk is the VM, whatever a crash leaves besides.
+   */
+  suspend(vmId: string, options?: SaveOptions): Promise<SavedVm>;
+  /** What `suspend` left; undefined for a VM that is not suspended. */
+  suspended(vmId: string): Promise<SavedVm | undefined>;
+  /**
+   * Lets a suspended VM go on, its programs too; the caller refreshes it. A failure leaves it suspended, unless it has
+   * a disk of its own and had begun to run. `Conflict` when this host cannot run what another version saved.
+   */
+  wake(vmId: string, options?: SaveOptions): Promise<Vm>;
+  /** Makes `directory` hold a copy of a VM, which stands still meanwhile: a complete one, or nothing. */
+  save(vmId: string, directory: string, options?: SaveOptions): Promise<SavedVm>;
+  /** A new VM out of a saved one, as often as wished; needs the directory only until it returns. */
+  restore(directory: string, options: Omit<CloneOptions, "paused">): Promise<Vm>;
+
   /** Ids of all VMs that this data directory knows, alive or dead; leftovers of dead ones are removed by `destroy`. */
   listVms(): Promise<string[]>;
   /** Ends a VM by id whatever its state, and removes all that it left: process, sockets, files. Repeatable. */
@@ -73,6 +91,16 @@ export interface CloneOptions {
   vmId: string;
   paused?: boolean;
   signal?: AbortSignal;
+}
+
+export interface SaveOptions {
+  signal?: AbortSignal;
+}
+
+export interface SavedVm {
+  savedAt: string;
+  /** Bytes on disk. */
+  sizeBytes: number;
 }
 
 export interface Vm {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SandboxesError } from "../../../provider/client/errors";
@@ -52,6 +52,10 @@ export class Machines {
   readonly templates: TemplateSpec[] = [];
   /** Set to make the next clones fail or wait. */
   beforeClone: (() => Promise<void>) | undefined;
+  /** Likewise for what is saved or comes back. */
+  beforeSave: (() => Promise<void>) | undefined;
+  beforeWake: (() => Promise<void>) | undefined;
+  readonly suspended = new Set<string>();
   isolation: "hardware" | "emulated" | "none" = "none";
 
   driver(): VmDriver {
@@ -64,7 +68,9 @@ export class Machines {
     const destroy = async (vmId: string): Promise<void> => {
       await this.vms.get(vmId)?.destroy();
       this.vms.delete(vmId);
+      this.suspended.delete(vmId);
     };
+    const saved = () => ({ savedAt: "2026-01-01T00:00:00Z", sizeBytes: 39 * 2 ** 20 });
     return {
       capabilities: { accelerator: "in-process", reason: "it is a test", isolation: this.isolation },
       ensureTemplate: async (spec) => {
@@ -76,11 +82,44 @@ export class Machines {
       removeTemplate: async () => undefined,
       clone,
       boot: () => Promise.reject(new SandboxesError("Unsupported", "no boot in a test")),
-      adopt: async (vmId) => this.vms.get(vmId),
+      adopt: async (vmId) => (this.suspended.has(vmId) ? undefined : this.vms.get(vmId)),
+      suspend: async (vmId) => {
+        await this.beforeSave?.();
+        const vm = this.#running(vmId);
+        vm.paused = true;
+        this.suspended.add(vmId);
+        return saved();
+      },
+      suspended: async (vmId) => (this.suspended.has(vmId) ? saved() : undefined),
+      wake: async (vmId) => {
+        await this.beforeWake?.();
+        const vm = this.vms.get(vmId);
+        if (!vm || !this.suspended.delete(vmId)) throw new SandboxesError("NotFound", `"${vmId}" is not suspended`);
+        vm.paused = false;
+        return vm;
+      },
+      save: async (vmId, directory) => {
+        await this.beforeSave?.();
+        cpSync(this.#running(vmId).folder, directory, { recursive: true });
+        return saved();
+      },
+      restore: async (directory, { vmId }) => {
+        await this.beforeClone?.();
+        const vm = new FolderVm(vmId);
+        cpSync(directory, vm.folder, { recursive: true });
+        this.vms.set(vmId, vm);
+        return vm;
+      },
       listVms: async () => [...this.vms.keys()],
       destroy,
       close: async () => undefined,
     };
+  }
+
+  #running(vmId: string): FolderVm {
+    const vm = this.vms.get(vmId);
+    if (vm && !this.suspended.has(vmId)) return vm;
+    throw new SandboxesError("NotFound", `"${vmId}" does not run`);
   }
 
   /** Ends all; a test's last call. */

@@ -131,6 +131,24 @@ export function describeDriver(name: string, target: ContractTarget): void {
       await Promise.all([found!.destroy(), paused!.destroy()]);
     });
 
+    it("suspends a VM, which goes on when it is woken", async () => {
+      const id = nextId();
+      const vm = await driver.clone(template, { vmId: id });
+      await shell(vm.agent, "echo before > /tmp/before");
+      const saved = await driver.suspend(id);
+      expect(await driver.suspended(id)).toEqual(saved);
+      expect(await driver.adopt(id)).toBeUndefined();
+      expect(await driver.listVms()).toContain(id);
+      const again = await driver.wake(id);
+      expect(again.paused).toBe(false);
+      expect((await run(again.agent, ["cat", "/tmp/before"])).stdout).toBe("before\n");
+      expect(await driver.suspended(id)).toBeUndefined();
+      expect(await driver.adopt(id)).toBe(again);
+      await driver.suspend(id);
+      await driver.destroy(id);
+      expect(await driver.listVms()).not.toContain(id);
+    });
+
     it("finds nothing where there is nothing", async () => {
       expect(await driver.adopt("never-was")).toBeUndefined();
       await driver.destroy("never-was");

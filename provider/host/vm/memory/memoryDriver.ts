@@ -4,7 +4,8 @@ import { join, resolve } from "node:path";
 import * as z from "zod";
 import { SandboxesError } from "../../../client/errors";
 import { connectGuestAgent } from "../channel";
-import type { CloneOptions, Template, TemplateSpec, VmDriver } from "../driver";
+import type { ConnectAgent } from "../connectAgent";
+import type { CloneOptions, SavedVm, Template, TemplateSpec, VmDriver } from "../driver";
 import { isAlive } from "../processes";
 import { createSharedWork } from "../sharedWork";
 import { readRecord, vmDirectory, writeRecord } from "../vmDirectory";
@@ -28,6 +29,8 @@ const templateSchema = z.object({
   bootMs: z.number(),
 });
 
+const savedSchema = z.object({ savedAt: z.string(), sizeBytes: z.number() });
+
 /**
  * For fast tests of everything above the driver: no VM and no image, only the real agent as a process that sees this
  * machine's own programs and files (writes go to a throw-away layer where namespaces can be made). It isolates nothing.
@@ -37,6 +40,8 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
   const templatesDirectory = join(resolve(options.dataDirectory), "templates");
   const builds = createSharedWork<Template>();
   const vms = new Map<string, MemoryVm>();
+  /** Suspended by this process. */
+  const asleep = new Map<string, MemoryVm>();
   const containment = await findContainment();
   await mkdir(vmsDirectory, { recursive: true, mode: 0o700 });
   await mkdir(templatesDirectory, { recursive: true, mode: 0o700 });
@@ -82,6 +87,27 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
     }
   };
 
+  /** What an earlier host process left. */
+  const find = async (vmId: string, { keepPrograms = false } = {}): Promise<MemoryVm | undefined> => {
+    const directory = vmDirectory(vmsDirectory, vmId);
+    const record = await readRecord(directory);
+    if (!record?.ready || !(await isAlive(record.process))) return undefined;
+    const paused = await isStopped(record.process.pid);
+    const connect: ConnectAgent = (socket, options) => connectGuestAgent(socket, { ...options, keepPrograms });
+    const agent = paused ? undefined : await connect(await connectAgentProcess(directory), { helloTimeoutMs });
+    const onDestroyed = (): void => void vms.delete(vmId);
+    const vm = new MemoryVm(vmId, directory, record.process, connect, { agent, paused, onDestroyed });
+    vms.set(vmId, vm);
+    return vm;
+  };
+
+  const savedPath = (vmId: string): string => join(vmDirectory(vmsDirectory, vmId), "saved.json");
+  const suspended = (vmId: string): Promise<SavedVm | undefined> =>
+    readFile(savedPath(vmId), "utf8").then(
+      (text) => savedSchema.parse(JSON.parse(text)),
+      () => undefined,
+    );
+
   return {
     capabilities: {
       accelerator: "in-process",
@@ -103,32 +129,48 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
       throw new SandboxesError("NotFound", `the template "${template.key}" is not there`, { hint: "build it again" });
     },
     boot: (_spec, cloneOptions) => start(cloneOptions),
-    async adopt(vmId) {
-      const directory = vmDirectory(vmsDirectory, vmId);
-      const known = vms.get(vmId);
-      if (known) return known;
-      const record = await readRecord(directory);
-      if (!record?.ready || !(await isAlive(record.process))) return undefined;
-      const paused = await isStopped(record.process.pid);
-      const agent = paused
-        ? undefined
-        : await connectGuestAgent(await connectAgentProcess(directory), { helloTimeoutMs });
-      const onDestroyed = (): void => void vms.delete(vmId);
-      const vm = new MemoryVm(vmId, directory, record.process, connectGuestAgent, { agent, paused, onDestroyed });
+    adopt: async (vmId) => vms.get(vmId) ?? ((await suspended(vmId)) ? undefined : find(vmId)),
+    // A process cannot be put on disk: it stands still, and only its record says that it should not be there.
+    async suspend(vmId) {
+      const vm = vms.get(vmId);
+      if (!vm) throw new SandboxesError("NotFound", `the virtual machine "${vmId}" does not run`);
+      await vm.pause();
+      vms.delete(vmId);
+      asleep.set(vmId, vm);
+      const saved = { savedAt: new Date().toISOString(), sizeBytes: 0 };
+      await writeFile(savedPath(vmId), JSON.stringify(saved));
+      return saved;
+    },
+    suspended,
+    async wake(vmId) {
+      const sleeping = asleep.get(vmId);
+      const vm = sleeping ?? (await find(vmId, { keepPrograms: true }));
+      if (!vm) throw new SandboxesError("NotFound", `the virtual machine "${vmId}" is not suspended`);
+      await rm(savedPath(vmId), { force: true });
+      asleep.delete(vmId);
       vms.set(vmId, vm);
+      await vm.resume();
       return vm;
     },
+    save: () => Promise.reject(cannotSave()),
+    restore: () => Promise.reject(cannotSave()),
     listVms: () => readdir(vmsDirectory),
     async destroy(vmId) {
       const directory = vmDirectory(vmsDirectory, vmId);
-      await (vms.get(vmId)?.destroy() ?? removeMemoryVm(directory));
+      await ((vms.get(vmId) ?? asleep.get(vmId))?.destroy() ?? removeMemoryVm(directory));
+      asleep.delete(vmId);
     },
     async close() {
       await builds.close();
-      for (const vm of vms.values()) vm.release();
+      for (const vm of [...vms.values(), ...asleep.values()]) vm.release();
       vms.clear();
+      asleep.clear();
     },
   };
+}
+
+function cannotSave(): SandboxesError {
+  return new SandboxesError("Unsupported", "sandboxes that are processes of this machine cannot be copied");
 }
 
 async function isStopped(pid: number): Promise<boolean> {

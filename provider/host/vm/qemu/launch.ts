@@ -11,6 +11,7 @@ import type { Environment } from "./environment";
 import { qemuArguments } from "./machine";
 import { loadState } from "./migration";
 import { lastWords, type QemuProcess, removeVmDirectory, startQemu } from "./qemuProcess";
+import type { SavedMachine } from "./savedMachine";
 import type { Spawner } from "./spawner";
 import type { StoredTemplate } from "./templateStore";
 
@@ -75,13 +76,43 @@ export async function cloneGuest(
   template: StoredTemplate,
   signal?: AbortSignal,
 ): Promise<Launched> {
-  const memory = { kind: "copyOnWrite", path: template.ramPath } as const;
-  const argv = qemuArguments(context.environment, context.accelerator, template.spec, memory);
-  const request = { directory, argv, files: [template.statePath] };
+  const { spec, ramPath, statePath } = template;
+  const request = copyOf(context, directory, spec, { ramPath, statePath });
   return launch(context, request, cloneLimitMs, signal, async (qemu) => {
     await loadState(qemu);
     await qemu.qmp.execute("cont");
   });
+}
+
+/** Lets a saved machine go on in `directory`, where its own files are; `beforeRun` is the last before it changes them. */
+export async function continueGuest(
+  context: LaunchContext,
+  directory: string,
+  saved: SavedMachine,
+  options: { beforeRun(): Promise<void>; signal?: AbortSignal },
+): Promise<Launched> {
+  const { accelerator, spec } = saved.facts;
+  const there = { ...context, accelerator, connectAgent: keepingPrograms(context.connectAgent) };
+  const request = copyOf(there, directory, spec, saved);
+  return launch(there, request, cloneLimitMs, options.signal, async (qemu) => {
+    await loadState(qemu);
+    await options.beforeRun();
+    await qemu.qmp.execute("cont");
+  });
+}
+
+function copyOf(
+  { environment, accelerator }: LaunchContext,
+  directory: string,
+  spec: TemplateSpec,
+  { ramPath, statePath }: { ramPath: string; statePath: string },
+) {
+  const argv = qemuArguments(environment, accelerator, spec, { kind: "copyOnWrite", path: ramPath });
+  return { directory, argv, files: [statePath] };
+}
+
+function keepingPrograms(connectAgent: ConnectAgent): ConnectAgent {
+  return (socket, options) => connectAgent(socket, { ...options, keepPrograms: true });
 }
 
 async function launch(

@@ -1,18 +1,63 @@
-import { constants, type FileHandle, open } from "node:fs/promises";
+import { constants, type FileHandle, open, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { SandboxesError } from "../../../client/errors";
 import { stateDescriptor } from "./machine";
 import type { QemuProcess } from "./qemuProcess";
+import { splitMemory } from "./splitMemory";
 
-// Memory is in a file that source and clone share; only devices and CPUs are moved.
+// Memory is in a file: of a template as it is, of a saved VM by what `splitMemory` makes of the stream.
 const capabilities = [
   { capability: "x-ignore-shared", state: true },
   { capability: "events", state: true },
 ];
+/** Bytes per second; QEMU's own limit is 128 MiB. */
+const unlimitedBandwidth = 2 ** 40;
 
 /** Stops the VM and writes its devices and CPUs to `path`; the VM is of no use afterwards. */
 export async function saveState(qemu: QemuProcess, path: string): Promise<void> {
+  await migrate(qemu, async (socket) => {
+    const file = await open(path, "wx", 0o600);
+    await pipeline(socket, file.createWriteStream());
+  });
+}
+
+/**
+ * Writes what a paused VM is: its memory to one file, devices and CPUs to another, as `loadState` wants them beside a
+ * copy-on-write mapping of the first. Both are on disk afterwards, and the VM can go on. Aborting it leaves a paused VM.
+ */
+export async function saveMachine(
+  qemu: QemuProcess,
+  paths: { ramPath: string; statePath: string },
+  memoryBytes: number,
+  signal: AbortSignal,
+): Promise<void> {
+  signal.throwIfAborted();
+  await qemu.qmp.execute("migrate-set-parameters", { "max-bandwidth": unlimitedBandwidth });
+  await using memory = await open(paths.ramPath, "wx", 0o600);
+  await memory.truncate(memoryBytes);
+  const cancel = (): void => {
+    qemu.qmp.execute("migrate_cancel").catch(() => undefined); // It has ended, and so has QEMU.
+  };
+  signal.addEventListener("abort", cancel, { once: true });
+  try {
+    await migrate(qemu, async (socket) => {
+      const state = await splitMemory(socket, memory, memoryBytes);
+      await writeFile(paths.statePath, state, { flag: "wx", mode: 0o600, flush: true });
+    });
+    await memory.sync();
+    signal.throwIfAborted();
+  } catch (error) {
+    signal.throwIfAborted();
+    throw isFull(error) ? new SandboxesError("CapacityExceeded", "the host's disk is full", { cause: error }) : error;
+  } finally {
+    signal.removeEventListener("abort", cancel);
+  }
+}
+
+/** Has QEMU send itself to `receive`; resolves when both are done, and leaves no migration under way. */
+async function migrate(qemu: QemuProcess, receive: (socket: Socket) => Promise<void>): Promise<void> {
   await qemu.qmp.execute("migrate-set-capabilities", { capabilities });
   const completed = migrationEnd(qemu);
   // Rejections are met where it is awaited.
@@ -27,12 +72,23 @@ export async function saveState(qemu: QemuProcess, path: string): Promise<void> 
     await qemu.qmp.execute("migrate", { uri: `unix:${name}` });
     // A migration that fails before it connects would leave us waiting.
     const socket = await Promise.race([connected.socket, completed.then(() => connected.socket)]);
-    const file = await open(path, "wx", 0o600);
-    await Promise.all([pipeline(socket, file.createWriteStream()), completed]);
+    try {
+      await Promise.all([receive(socket), completed]);
+    } catch (error) {
+      // What it cannot send any more fails; the VM may go on only after that.
+      socket.destroy();
+      await completed.catch(() => undefined);
+      throw error;
+    }
   } finally {
     server.close();
     await directory.close();
+    await rm(join(qemu.directory, name), { force: true });
   }
+}
+
+function isFull(error: unknown): boolean {
+  return ["ENOSPC", "EDQUOT"].includes((error as NodeJS.ErrnoException).code ?? "");
 }
 
 /** Loads the state that QEMU has open as `stateDescriptor`; the VM is stopped afterwards. */
@@ -45,13 +101,14 @@ export async function loadState(qemu: QemuProcess): Promise<void> {
 }
 
 async function migrationEnd(qemu: QemuProcess): Promise<void> {
-  const ended = new Set(["completed", "failed"]);
+  const ended = new Set(["completed", "failed", "cancelled"]);
   let status = "";
   await qemu.qmp.waitFor("MIGRATION", (data) => {
     status = String(data.status);
     return ended.has(status);
   });
-  if (status === "failed") throw new SandboxesError("Internal", "QEMU could not save or load the state of the machine");
+  if (status !== "completed")
+    throw new SandboxesError("Internal", "QEMU could not save or load the state of the machine");
 }
 
 function acceptOne(

@@ -5,7 +5,7 @@ import * as z from "zod";
 import { isSandboxesError, SandboxesError } from "../../../client/errors";
 import { connectGuestAgent } from "../channel";
 import type { ConnectAgent } from "../connectAgent";
-import type { BuildOptions, CloneOptions, Template, TemplateSpec, Vm, VmDriver } from "../driver";
+import type { BuildOptions, CloneOptions, SavedVm, SaveOptions, Template, TemplateSpec, Vm, VmDriver } from "../driver";
 import { nativeBinary } from "../native";
 import { createSharedWork } from "../sharedWork";
 import { createSlots } from "../slots";
@@ -14,9 +14,19 @@ import { exercise } from "../warmUp";
 import { type Accelerator, chooseAccelerator, emulation } from "./accelerator";
 import { buildTemplate } from "./buildTemplate";
 import { type Environment, prepareEnvironment, removeUnfinished } from "./environment";
-import { bootGuest, cloneGuest, type LaunchContext, type Launched } from "./launch";
-import { findQemuProcess, markReady, type QemuProcess, removeVmDirectory } from "./qemuProcess";
+import { bootGuest, cloneGuest, continueGuest, type LaunchContext, type Launched } from "./launch";
+import { checkFacts, factsOf, type MachineFacts, readFacts, writeFacts } from "./machineFacts";
+import { findQemuProcess, markReady, type QemuProcess, removeTraces, removeVmDirectory } from "./qemuProcess";
 import { QemuVm } from "./qemuVm";
+import {
+  bytesOnDisk,
+  ownFiles,
+  placeOwnFiles,
+  readSaved,
+  removeSaved,
+  type SavedMachine,
+  writeSaved,
+} from "./savedMachine";
 import { createSpawner } from "./spawner";
 import { templateKey } from "./templateKey";
 import { createTemplateStore, type StoredTemplate } from "./templateStore";
@@ -38,6 +48,10 @@ export interface QemuDriverOptions {
 const defaultBootLimitMs = 45_000;
 /** A running guest that was left by another host process. */
 const adoptHelloMs = 20_000;
+/** A full machine of some GiB on a slow disk; clients wait for 15 minutes. */
+const saveLimitMs = 10 * 60_000;
+/** What a VM says that was frozen, or was being saved by a process that ended. */
+const stoodStill = new Set(["paused", "postmigrate", "finish-migrate"]);
 /** A guest whose clock is told a wrong rate drifts; measurements differ by far less. */
 const maxTscDeviation = 0.001;
 
@@ -119,42 +133,79 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
     return vm;
   };
 
-  /** Runs a launch in its turn; a `destroy` of the id meanwhile gives it up, and a failed one leaves no directory. */
-  const start = async (
-    { vmId, paused, signal }: CloneOptions,
-    launch: (directory: string, signal: AbortSignal) => Promise<Launched>,
-    spec: TemplateSpec,
+  /** Runs a launch in its turn; a `destroy` of the id meanwhile gives it up. */
+  const inTurn = async (
+    { vmId, signal }: CloneOptions,
+    bringUp: (directory: string, signal: AbortSignal) => Promise<Vm>,
   ): Promise<Vm> => {
     const directory = directoryOf(vmId);
     if (vms.has(vmId) || starting.has(vmId)) throw taken(vmId);
     const giveUp = new AbortController();
     const either = signal ? AbortSignal.any([signal, giveUp.signal]) : giveUp.signal;
-    const work = slots.run(async () => {
-      await mkdir(directory, { mode: 0o700 }).catch((error) => {
-        throw error.code === "EEXIST" ? taken(vmId) : error;
-      });
-      try {
-        const { qemu, agent } = await launch(directory, either);
-        const vm = register(vmId, qemu, { agent, paused: false });
-        if (paused) {
-          await exercise(agent, spec);
-          await vm.pause();
-        }
-        await markReady(qemu);
-        either.throwIfAborted();
-        return vm;
-      } catch (error) {
-        await vms.get(vmId)?.destroy();
-        await removeVmDirectory(directory);
-        throw error;
-      }
-    }, either);
+    const work = slots.run(() => bringUp(directory, either), either);
     const ended = work.then(
       () => undefined,
       () => undefined,
     );
     starting.set(vmId, { giveUp, ended });
     return work.finally(() => starting.delete(vmId));
+  };
+
+  /** A launch in a directory of its own, of which nothing is left when it fails. */
+  const start = (
+    cloneOptions: CloneOptions,
+    launch: (directory: string, signal: AbortSignal) => Promise<Launched>,
+    facts: MachineFacts,
+    warmUp?: TemplateSpec,
+  ): Promise<Vm> => {
+    const { vmId, paused } = cloneOptions;
+    return inTurn(cloneOptions, async (directory, signal) => {
+      await mkdir(directory, { mode: 0o700 }).catch((error) => {
+        throw error.code === "EEXIST" ? taken(vmId) : error;
+      });
+      try {
+        const { qemu, agent } = await launch(directory, signal);
+        const vm = register(vmId, qemu, { agent, paused: false });
+        if (paused && warmUp) {
+          await exercise(agent, warmUp);
+          await vm.pause();
+        }
+        await writeFacts(directory, facts);
+        await markReady(qemu);
+        signal.throwIfAborted();
+        return vm;
+      } catch (error) {
+        await vms.get(vmId)?.destroy();
+        await removeVmDirectory(directory);
+        throw error;
+      }
+    });
+  };
+
+  /** Writes a machine, frozen meanwhile, to `target`; `then` ends it or lets it go on, also after a failure. */
+  const write = async (
+    vmId: string,
+    target: string,
+    { signal }: SaveOptions,
+    copyFiles: boolean,
+  ): Promise<{ vm: QemuVm; saved: SavedMachine; wasPaused: boolean }> => {
+    const vm = vms.get(vmId);
+    if (!vm) throw new SandboxesError("NotFound", `the virtual machine "${vmId}" does not run`);
+    const directory = directoryOf(vmId);
+    const facts = await readFacts(directory);
+    const limit = AbortSignal.timeout(saveLimitMs);
+    const either = signal ? AbortSignal.any([limit, signal]) : limit;
+    const memoryBytes = facts.spec.memoryMiB * 2 ** 20;
+    const wasPaused = vm.paused;
+    try {
+      await vm.pause();
+      const save = (paths: { ramPath: string; statePath: string }) => vm.save(paths, memoryBytes, either);
+      return { vm, saved: await writeSaved(target, facts, save, copyFiles ? directory : undefined), wasPaused };
+    } catch (error) {
+      if (!wasPaused) await vm.resume();
+      if (limit.aborted) throw new SandboxesError("Timeout", `it was not saved within ${saveLimitMs} ms`);
+      throw error;
+    }
   };
 
   return {
@@ -201,25 +252,26 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
           throw error;
         });
       };
-      return start(cloneOptions, launch, stored.spec);
+      return start(cloneOptions, launch, factsOf(launchContext, stored.spec), stored.spec);
     },
 
     boot: (spec, cloneOptions) =>
       orEmulated((launchContext) => {
         const launch = (directory: string, signal: AbortSignal): Promise<Launched> =>
           bootGuest(launchContext, directory, spec, { sharedMemory: false, signal });
-        return start(cloneOptions, launch, spec);
+        return start(cloneOptions, launch, factsOf(launchContext, spec), spec);
       }),
 
     async adopt(vmId) {
       const directory = directoryOf(vmId);
       const known = vms.get(vmId);
       if (known) return known;
+      if (await readSaved(savedIn(directory))) return undefined;
       const qemu = await findQemuProcess(directory);
       if (!qemu) return undefined;
       try {
         const { status } = vmStatus.parse(await qemu.qmp.execute("query-status"));
-        if (status === "paused") return register(vmId, qemu, { paused: true });
+        if (stoodStill.has(status)) return register(vmId, qemu, { paused: true });
         if (status !== "running") throw new SandboxesError("GuestFailed", `its virtual machine is "${status}"`);
         const agent = await connectAgent(await qemu.connectAgentSocket(), { helloTimeoutMs: adoptHelloMs });
         return register(vmId, qemu, { agent, paused: false });
@@ -227,6 +279,69 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         qemu.qmp.close();
         throw error;
       }
+    },
+
+    async suspend(vmId, saveOptions = {}) {
+      const directory = directoryOf(vmId);
+      const { vm, saved } = await write(vmId, savedIn(directory), saveOptions, false);
+      // It is suspended from here on, whatever becomes of the process.
+      await vm.leave("it was suspended");
+      await removeTraces(directory);
+      return sizeOf(saved, directory);
+    },
+
+    async suspended(vmId) {
+      const directory = directoryOf(vmId);
+      const saved = vms.has(vmId) ? undefined : await readSaved(savedIn(directory));
+      if (!saved) return undefined;
+      await removeTraces(directory);
+      return sizeOf(saved, directory);
+    },
+
+    async wake(vmId, { signal } = {}) {
+      const launchContext = await context();
+      return inTurn({ vmId, signal }, async (directory, either) => {
+        const savedDirectory = savedIn(directory);
+        const saved = await readSaved(savedDirectory);
+        if (!saved) throw new SandboxesError("NotFound", `the virtual machine "${vmId}" is not suspended`);
+        checkFacts(saved.facts, launchContext);
+        // What it changes on its disk does not fit its saved memory any more.
+        const hasDisk = (await ownFiles(directory)).length > 0;
+        const forget = () => removeSaved(savedDirectory);
+        const beforeRun = async () => {
+          if (hasDisk) await forget();
+        };
+        try {
+          const { qemu, agent } = await continueGuest(launchContext, directory, saved, { beforeRun, signal: either });
+          const vm = register(vmId, qemu, { agent, paused: false });
+          await markReady(qemu);
+          either.throwIfAborted();
+          if (!hasDisk) await forget();
+          return vm;
+        } catch (error) {
+          await vms.get(vmId)?.leave("it could not go on");
+          await removeTraces(directory);
+          throw error;
+        }
+      });
+    },
+
+    async save(vmId, directory, saveOptions = {}) {
+      const { vm, saved, wasPaused } = await write(vmId, directory, saveOptions, true);
+      if (!wasPaused) await vm.resume();
+      return { savedAt: saved.savedAt, sizeBytes: saved.sizeBytes };
+    },
+
+    async restore(from, cloneOptions) {
+      const launchContext = await context();
+      const saved = await readSaved(from);
+      if (!saved) throw new SandboxesError("NotFound", `there is no saved machine in "${from}"`);
+      checkFacts(saved.facts, launchContext);
+      const launch = async (directory: string, signal: AbortSignal): Promise<Launched> => {
+        await placeOwnFiles(saved, directory);
+        return continueGuest(launchContext, directory, saved, { beforeRun: async () => {}, signal });
+      };
+      return start(cloneOptions, launch, saved.facts);
     },
 
     listVms: async () => (await readdir(vmsDirectory)).filter(isVmId),
@@ -248,6 +363,17 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       await spawner.close();
     },
   };
+}
+
+/** Where a VM that was suspended is. */
+function savedIn(directory: string): string {
+  return join(directory, "saved");
+}
+
+/** With the files of its own, which stay where they are. */
+async function sizeOf(saved: SavedMachine, directory: string): Promise<SavedVm> {
+  const sizeBytes = saved.sizeBytes + (await bytesOnDisk(await ownFiles(directory)));
+  return { savedAt: saved.savedAt, sizeBytes };
 }
 
 function checkedKey(key: string): string {

@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import { SandboxesError } from "../../../client/errors";
@@ -21,6 +21,8 @@ export interface QemuProcess {
 
 /** What may run in the directory of a VM: the second is the first before it has become it. */
 const programs = ["qemu", "spawner"];
+/** What a VM that runs has in its directory. The record goes last: it names the process. */
+export const traces = ["agent.sock", "qmp.sock", "state.sock", "qemu.log", "vm.json.new", "vm.json"];
 /** The log is for people who look for the reason of a crash. */
 const maxLogBytes = 1 << 20;
 
@@ -59,6 +61,14 @@ export async function findQemuProcess(directory: string, signal?: AbortSignal): 
 /** Ends whatever runs in the directory and removes it. Repeatable. */
 export async function removeVmDirectory(directory: string): Promise<void> {
   await removeDirectory(directory, programs);
+}
+
+/** Ends whatever runs in the directory and removes what a running VM has there, but none of its own files. Repeatable. */
+export async function removeTraces(directory: string): Promise<void> {
+  const record = await readRecord(directory);
+  if (record) await killAndWait(record.process);
+  else await endProcessesIn(directory, programs);
+  for (const name of traces) await rm(join(directory, name), { force: true });
 }
 
 /** A spawner that is killed takes the requests it has not answered with it, but maybe not what it did for them. */

@@ -1,9 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { SandboxesError } from "../../../client/errors";
 import type { ConnectAgent } from "../connectAgent";
 import type { Vm, VmExit } from "../driver";
 import type { GuestAgent } from "../guestAgent";
 import { isAlive, killAndWait } from "../processes";
 import { unconnectedAgent } from "../unconnectedAgent";
+import { saveMachine } from "./migration";
 import { lastWords, type QemuProcess, removeVmDirectory } from "./qemuProcess";
 import type { QmpEvent } from "./qmp";
 
@@ -77,6 +79,23 @@ export class QemuVm implements Vm {
       const socket = await this.#qemu.connectAgentSocket();
       this.#connected(await this.#connectAgent(socket, { helloTimeoutMs: resumedHelloMs }));
     });
+  }
+
+  /** Writes what the frozen machine is; it stays frozen. */
+  save(paths: { ramPath: string; statePath: string }, memoryBytes: number, signal: AbortSignal): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#paused) throw new SandboxesError("Internal", "a machine that runs cannot be saved");
+      await saveMachine(this.#qemu, paths, memoryBytes, signal);
+    });
+  }
+
+  /** Ends the process and leaves its directory. */
+  async leave(reason: string): Promise<void> {
+    this.#reason ??= reason;
+    await killAndWait(this.#qemu.identity);
+    this.#agent?.close();
+    this.#qemu.qmp.close();
+    this.#onDestroyed();
   }
 
   destroy(): Promise<void> {
