@@ -10,6 +10,7 @@ import { type CommandIo, usageError } from "./command";
 import { daemonLog } from "./daemonLog";
 import type { HostCommand } from "./host";
 import { parseHostArguments } from "./hostArguments";
+import { networkOptions, networkUsage, readNetwork } from "./hostNetwork";
 import { packageVersion } from "./packageVersion";
 
 const hint = "sandboxes host serve --data DIR --listen unix:PATH|ADDR:PORT [options]";
@@ -26,6 +27,7 @@ const options = {
   driver: { type: "string" },
   catalogue: { type: "string" },
   "identity-endpoint": { type: "string" },
+  ...networkOptions,
 } as const;
 
 /** `sandboxes host serve`: the daemon in the foreground, until a signal or a shutdown over its socket. */
@@ -42,6 +44,7 @@ export const hostServe: HostCommand = {
   --region NAME        what sandboxes and groups say (local)
   --memory MIB         what all sandboxes together may take; more than the machine has overcommits
   --catalogue FILE     what public image names stand for (DIR/catalogue.json if it is there), as {"ubuntu": "recipe:debian"}
+${networkUsage}
   --driver qemu|memory memory runs programs as plain processes: for tests, it isolates nothing`,
 
   async run(argv, io) {
@@ -67,7 +70,8 @@ export const hostServe: HostCommand = {
   },
 };
 
-interface Settings extends Pick<HostServerOptions, "tls" | "tlsNames" | "token" | "region" | "admission"> {
+type Given = "tls" | "tlsNames" | "token" | "region" | "admission" | "egressAllowPrivate" | "portRange";
+interface Settings extends Pick<HostServerOptions, Given> {
   driverName: "qemu" | "memory";
   /** A file that must be there; else the data directory's, if it is there. */
   catalogueFile: string | undefined;
@@ -134,6 +138,7 @@ function readSettings(
     token: values["token-file"] === undefined ? undefined : readToken(values["token-file"]),
     region: values.region ?? "local",
     admission: { memoryBudgetMiB },
+    ...readNetwork(values, hint),
   };
 }
 
