@@ -1,0 +1,173 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { selfSignedTls } from "../../../provider/host/serverTls";
+import { ControlPlane } from "./controlPlane";
+import { DataPlane } from "./dataPlane";
+import { ExecStreams } from "./execStream";
+import { Faults } from "./faults";
+import { type Handler, Listener, type UpgradeHandler } from "./listener";
+import { type Pace, promptPace } from "./model";
+import { Tokens } from "./tokens";
+import { WireError, type WireReply, type WireRequest } from "./wire";
+
+/** What Azure has, by kind. */
+export interface Counts {
+  groups: number;
+  diskImages: number;
+  sandboxes: number;
+}
+
+export const controlAudience = "https://management.double.test";
+const dataAudiences = ["https://dynamicsessions.io", "https://management.azuredevcompute.io"];
+
+/**
+ * Azure in this process: control plane, data plane and token endpoint on three loopback addresses over TLS, made from
+ * recordings and the notes on them. It errs on purpose when told to, notes every request that the real one would not
+ * understand, and counts what there is. Nothing of our host is in it but the folders that stand for machines.
+ */
+export class AzureDouble implements AsyncDisposable {
+  readonly subscriptionId = "33333333-3333-3333-3333-333333333333";
+  readonly resourceGroup = "rg-double";
+  readonly location = "eastus2";
+  readonly faults = new Faults();
+  readonly tokens = new Tokens();
+  readonly pace: Pace = { ...promptPace, operationErrors: [] };
+  /** Requests as they came, in their order. */
+  readonly requests: WireRequest[] = [];
+  /** What the real one would not have understood. A test ends by finding none. */
+  readonly violations: string[] = [];
+  readonly control: ControlPlane;
+  /** PEM text, and the file that holds it. */
+  ca = "";
+  caFile = "";
+  controlEndpoint = "";
+  dataEndpoint = "";
+  authority = "";
+  readonly #folder = mkdtempSync(join(tmpdir(), "azure-"));
+  readonly #data: DataPlane;
+  readonly #streams = new ExecStreams(this.violations);
+  readonly #listeners: Listener[] = [];
+
+  private constructor() {
+    this.control = new ControlPlane(this.pace, this.violations, this.subscriptionId, [this.resourceGroup]);
+    this.#data = new DataPlane(this.control, this.pace, this.violations);
+  }
+
+  static async start(pace: Partial<Pace> = {}): Promise<AzureDouble> {
+    const double = new AzureDouble();
+    Object.assign(double.pace, pace);
+    await double.#start();
+    return double;
+  }
+
+  async #start(): Promise<void> {
+    const tls = await selfSignedTls(this.#folder, []);
+    this.caFile = tls.caFile ?? "";
+    this.ca = readFileSync(this.caFile, "utf8");
+    const open = (plane: WireRequest["plane"], handle: Handler): Promise<string> => {
+      const listener = this.#listener(tls, plane, handle);
+      this.#listeners.push(listener);
+      return listener.listen();
+    };
+    this.authority = await open("authority", (request) => this.tokens.handle(request, this.authority));
+    this.controlEndpoint = await open("control", (request) => {
+      this.tokens.require(request, [controlAudience]);
+      return this.control.handle(request);
+    });
+    this.dataEndpoint = await open("data", (request) => this.#admit(request) ?? this.#data.handle(request));
+    this.control.endpoint = this.controlEndpoint;
+    this.control.dataEndpoint = this.dataEndpoint;
+  }
+
+  #listener(tls: { key: string; cert: string }, plane: WireRequest["plane"], handle: Handler): Listener {
+    const upgrade: UpgradeHandler = (request, incoming, socket, head) =>
+      this.#streams.upgrade(request, incoming, socket, head, (asked) => {
+        if (this.#admit(asked)) throw new WireError(403, "", "");
+        return this.#data.streamTarget(asked);
+      });
+    return new Listener(plane, tls, this.faults, this.requests, handle, plane === "data" ? upgrade : undefined);
+  }
+
+  /** The refusal of a caller without a role: a status and nothing else. */
+  #admit(request: WireRequest): WireReply | undefined {
+    this.tokens.require(request, dataAudiences);
+    const { group } = this.#data.open(request);
+    return performance.now() < group.roleFrom ? { status: 403 } : undefined;
+  }
+
+  /** What is there; groups that are being deleted too. */
+  counts(): Counts {
+    const groups = [...this.control.groups.values()];
+    const sum = (count: (group: (typeof groups)[number]) => number) =>
+      groups.reduce((all, each) => all + count(each), 0);
+    return {
+      groups: groups.length,
+      diskImages: sum(({ images }) => images.size),
+      sandboxes: sum(({ sandboxes }) => sandboxes.size),
+    };
+  }
+
+  /** Requests whose path matches. */
+  sent(method: string, path: RegExp): WireRequest[] {
+    return this.requests.filter((request) => request.method === method && path.test(request.path));
+  }
+
+  /** Forgets what there was, and all faults; the addresses stay. */
+  reset(pace: Partial<Pace> = {}): void {
+    this.#end();
+    this.control.groups.clear();
+    this.control.operations.clear();
+    this.faults.clear();
+    this.requests.length = 0;
+    this.violations.length = 0;
+    Object.assign(this.pace, promptPace, { operationErrors: [] }, pace);
+  }
+
+  /** Settings that lead to the double, with a client secret, in azure-native's names. */
+  settings(): Record<string, string> {
+    return {
+      subscriptionId: this.subscriptionId,
+      tenantId: this.tokens.tenant,
+      clientId: this.tokens.clientId,
+      clientSecret: this.tokens.clientSecret,
+      ...this.cloud(),
+    };
+  }
+
+  /** The part of the settings that names the cloud. */
+  cloud(): Record<string, string> {
+    return {
+      resourceManagerEndpoint: this.controlEndpoint,
+      resourceManagerAudience: controlAudience,
+      activeDirectoryAuthorityHost: this.authority,
+      disableInstanceDiscovery: "true",
+    };
+  }
+
+  /** Configuration of the provider for a stack on the double. */
+  config(more: Record<string, string> = {}): Record<string, string> {
+    const all = {
+      target: "azure",
+      resourceGroupName: this.resourceGroup,
+      location: this.location,
+      caCertificate: this.ca,
+      ...this.settings(),
+      ...more,
+    };
+    return Object.fromEntries(Object.entries(all).map(([key, value]) => [`sandboxes:${key}`, value]));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#end();
+    this.#streams.close();
+    await Promise.all(this.#listeners.map((listener) => listener.close()));
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #end(): void {
+    for (const { sandboxes } of this.control.groups.values()) {
+      for (const sandbox of sandboxes.values()) sandbox.vm.crash("the test ended");
+    }
+  }
+}

@@ -1,0 +1,54 @@
+import type { ControlPlane } from "./controlPlane";
+import { DiskImages } from "./diskImages";
+import { Guest } from "./guest";
+import type { Pace, StoredGroup } from "./model";
+import { Sandboxes } from "./sandboxes";
+import { newer, older, WireError, type WireReply, type WireRequest } from "./wire";
+
+const groupPattern = /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)\/sandboxGroups\/([^/]+)\/(.*)$/i;
+
+/** The data plane: what is in groups. Parts of it are a class each; a path finds its part by its words. */
+export class DataPlane {
+  readonly #control: ControlPlane;
+  readonly #images: DiskImages;
+  readonly #sandboxes: Sandboxes;
+  readonly #guest: Guest;
+
+  constructor(control: ControlPlane, pace: Pace, violations: string[]) {
+    this.#control = control;
+    this.#images = new DiskImages(pace, violations);
+    this.#sandboxes = new Sandboxes(pace, violations);
+    this.#guest = new Guest(violations);
+  }
+
+  async handle(request: WireRequest): Promise<WireReply> {
+    const { group, parts } = this.open(request);
+    const [noun, id, ...rest] = parts;
+    if (noun === "diskimages") return this.#images.handle(request, group, id, rest[0]);
+    if (noun !== "sandboxes") throw new WireError(404, "NotFound", request.path);
+    const [verb, ...more] = rest;
+    if (verb === "executeCommand" || verb === "executeShellCommand" || verb === "files") {
+      return this.#guest.handle(request, this.#sandboxes.running(group, id!), verb, more[0]);
+    }
+    return this.#sandboxes.handle(request, group, id, verb);
+  }
+
+  /** The group that a path lies in, and the words after it; refuses strangers as the service does. */
+  open(request: WireRequest): { group: StoredGroup; parts: string[] } {
+    if (request.apiVersion !== older && request.apiVersion !== newer) {
+      throw new WireError(400, "UnsupportedApiVersion", `The api-version '${request.apiVersion}' is not supported.`);
+    }
+    const match = groupPattern.exec(request.path);
+    const group = match && this.#control.groups.get(`${match[2]}/${decodeURIComponent(match[3]!)}`.toLowerCase());
+    if (!group || match[1] !== this.#control.subscriptionId) {
+      throw new WireError(404, "SandboxGroupNotFound", "The sandbox group was not found.");
+    }
+    return { group, parts: match[4]!.split("/").map(decodeURIComponent) };
+  }
+
+  /** The sandbox that a stream is for. */
+  streamTarget(request: WireRequest) {
+    const { group, parts } = this.open(request);
+    return this.#sandboxes.running(group, parts[1]!);
+  }
+}
