@@ -2,8 +2,9 @@
 //!
 //! `{"id":1,"pid":42}` or `{"id":1,"error":"…"}` answers a request; `{"exited":42,"code":0}` or
 //! `{"exited":42,"signal":9}` reports the end of a child. The end of standard input ends the service;
-//! children are in sessions of their own and go on.
+//! children are in sessions of their own and go on, but what they say from then on is lost.
 
+use crate::log::Log;
 use crate::{child, request};
 use std::io::{self, Error, Write};
 use std::mem::{size_of, zeroed};
@@ -14,15 +15,19 @@ pub fn serve() -> io::Result<()> {
     unsafe { libc::umask(0o077) };
     let child_ended = child_signal()?;
     let mut buffer = Vec::new();
+    let mut logs: Vec<Log> = Vec::new();
     loop {
-        let mut polled = [readable(0), readable(child_ended)];
-        if unsafe { libc::poll(polled.as_mut_ptr(), 2, -1) } < 0 {
+        let mut polled = vec![readable(0), readable(child_ended)];
+        polled.extend(logs.iter().map(|log| readable(log.descriptor())));
+        if unsafe { libc::poll(polled.as_mut_ptr(), polled.len() as libc::nfds_t, -1) } < 0 {
             continue;
         }
+        let mut states = polled[2..].iter();
+        logs.retain_mut(|log| states.next().map_or(true, |state| state.revents == 0) || log.pump());
         if polled[1].revents != 0 {
-            report_exits(child_ended)?;
+            report_exits(child_ended, &mut logs)?;
         }
-        if polled[0].revents != 0 && !answer_requests(&mut buffer)? {
+        if polled[0].revents != 0 && !answer_requests(&mut buffer, &mut logs)? {
             return Ok(());
         }
     }
@@ -48,7 +53,7 @@ fn child_signal() -> io::Result<RawFd> {
     }
 }
 
-fn report_exits(child_ended: RawFd) -> io::Result<()> {
+fn report_exits(child_ended: RawFd, logs: &mut [Log]) -> io::Result<()> {
     let mut ignored: libc::signalfd_siginfo = unsafe { zeroed() };
     unsafe {
         libc::read(
@@ -63,6 +68,10 @@ fn report_exits(child_ended: RawFd) -> io::Result<()> {
         if pid <= 0 {
             return Ok(());
         }
+        // Who hears of the end looks for the last words at once.
+        if let Some(log) = logs.iter_mut().find(|log| log.pid == pid) {
+            log.pump();
+        }
         if libc::WIFSIGNALED(status) {
             say(&format!("{{\"exited\":{},\"signal\":{}}}", pid, libc::WTERMSIG(status)))?;
         } else {
@@ -76,7 +85,7 @@ fn report_exits(child_ended: RawFd) -> io::Result<()> {
 }
 
 /// False at the end of input.
-fn answer_requests(buffer: &mut Vec<u8>) -> io::Result<bool> {
+fn answer_requests(buffer: &mut Vec<u8>, logs: &mut Vec<Log>) -> io::Result<bool> {
     let mut chunk = [0u8; 65536];
     let count = unsafe { libc::read(0, chunk.as_mut_ptr().cast(), chunk.len()) };
     if count <= 0 {
@@ -93,7 +102,10 @@ fn answer_requests(buffer: &mut Vec<u8>) -> io::Result<bool> {
         match request {
             None => return Ok(true),
             Some(request) => match child::start(&request) {
-                Ok(pid) => say(&format!("{{\"id\":{},\"pid\":{}}}", request.id, pid))?,
+                Ok(log) => {
+                    say(&format!("{{\"id\":{},\"pid\":{}}}", request.id, log.pid))?;
+                    logs.push(log);
+                }
                 Err(message) => say(&format!("{{\"id\":{},\"error\":{}}}", request.id, quoted(&message)))?,
             },
         }
