@@ -1,5 +1,4 @@
 import { readFile } from "node:fs/promises";
-import type { TokenCredential } from "@azure/identity";
 import { SandboxesError } from "../errors";
 import { cloudOf } from "./clouds";
 import { assertionOf } from "./oidc";
@@ -21,7 +20,7 @@ export async function openCredential(settings: AzureSettings, ca?: string): Prom
     ...(ca && { tlsOptions: { ca } }),
   };
   const { clientId = "", tenantId = "", clientSecret, clientCertificatePath, subscriptionId } = settings;
-  const open = (): TokenCredential => {
+  const open = (): Credential => {
     if (isTrue(settings.useDefaultAzureCredential)) return new identity.DefaultAzureCredential(options);
     if (clientCertificatePath) {
       requireAll(settings, ["tenantId", "clientId"], "a certificate");
@@ -35,7 +34,8 @@ export async function openCredential(settings: AzureSettings, ca?: string): Prom
     }
     if (isTrue(settings.useOidc)) {
       requireAll(settings, ["tenantId", "clientId"], "OIDC");
-      return new identity.ClientAssertionCredential(tenantId, clientId, assertionOf(settings, ca), options);
+      const assert = remembering(assertionOf(settings, ca));
+      return assert.ownFailures(new identity.ClientAssertionCredential(tenantId, clientId, assert.call, options));
     }
     if (isTrue(settings.useMsi)) {
       return clientId ? new identity.ManagedIdentityCredential({ clientId }) : new identity.ManagedIdentityCredential();
@@ -47,6 +47,25 @@ export async function openCredential(settings: AzureSettings, ca?: string): Prom
   };
   if (clientCertificatePath && !isTrue(settings.useDefaultAzureCredential)) await requirePem(clientCertificatePath);
   return open();
+}
+
+/** The library wraps what an assertion throws, and loses our words with it: so they are kept for whoever signs in. */
+function remembering(assertion: () => Promise<string>) {
+  let failure: unknown;
+  const call = () => {
+    failure = undefined;
+    return assertion().catch((error) => {
+      failure = error;
+      throw error;
+    });
+  };
+  const ownFailures = (credential: Credential): Credential => ({
+    getToken: (...parameters) =>
+      credential.getToken(...parameters).catch((error) => {
+        throw failure ?? error;
+      }),
+  });
+  return { call, ownFailures };
 }
 
 function requireAll(settings: AzureSettings, names: readonly AzureSetting[], way: string): void {
