@@ -1,8 +1,8 @@
 //! The service loop: requests on standard input, one line of JSON per event on standard output.
 //!
 //! `{"id":1,"pid":42}` or `{"id":1,"error":"…"}` answers a request; `{"exited":42,"code":0}` or
-//! `{"exited":42,"signal":9}` reports the end of a child. The end of standard input ends the service;
-//! children are in sessions of their own and go on, but what they say from then on is lost.
+//! `{"exited":42,"signal":9}` reports the end of a child. The end of standard input ends the service, as does a
+//! reader that is gone, for the host may be killed at any time; children are in sessions of their own and go on, but what they say from then on is lost.
 
 use crate::log::Log;
 use crate::{child, request};
@@ -11,6 +11,13 @@ use std::mem::{size_of, zeroed};
 use std::os::unix::io::RawFd;
 
 pub fn serve() -> io::Result<()> {
+    match serve_requests() {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+fn serve_requests() -> io::Result<()> {
     // What is made here belongs to the host's user alone.
     unsafe { libc::umask(0o077) };
     let child_ended = child_signal()?;
