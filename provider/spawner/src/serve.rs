@@ -1,8 +1,9 @@
 //! The service loop: requests on standard input, one line of JSON per event on standard output.
 //!
 //! `{"id":1,"pid":42}` or `{"id":1,"error":"…"}` answers a request; `{"exited":42,"code":0}` or
-//! `{"exited":42,"signal":9}` reports the end of a child. The end of standard input ends the service, as does a
-//! reader that is gone, for the host may be killed at any time; children are in sessions of their own and go on, but what they say from then on is lost.
+//! `{"exited":42,"signal":9}` reports the end of a child. The end of standard input ends the service, as does a reader
+//! that is gone, for the host may be killed at any time; children are in sessions of their own and go on, but what they
+//! say from then on is lost.
 
 use crate::log::Log;
 use crate::{child, request};
