@@ -1,6 +1,7 @@
 import type { Agent } from "undici";
 import { type Connection, groupDataPath } from "./connection";
 import { DiskImagesApi } from "./diskImages";
+import { EgressPoliciesApi } from "./egress";
 import { FilesApi } from "./files";
 import { SecretsApi } from "./groupSecrets";
 import { GroupsApi } from "./groups";
@@ -52,6 +53,7 @@ export class GroupApi {
   readonly files: FilesApi;
   readonly snapshots: SnapshotsApi;
   readonly secrets: SecretsApi;
+  readonly egressPolicies: EgressPoliciesApi;
 
   constructor(http: HttpClient, path: string) {
     this.diskImages = new DiskImagesApi(http, path);
@@ -59,5 +61,6 @@ export class GroupApi {
     this.files = new FilesApi(http, (id) => this.sandboxes.path(id));
     this.snapshots = new SnapshotsApi(http, path, (id) => this.sandboxes.path(id));
     this.secrets = new SecretsApi(http, path);
+    this.egressPolicies = new EgressPoliciesApi(http, path);
   }
 }

@@ -5,7 +5,9 @@ import { isMissing } from "./failures";
 import type { CallOptions, HttpClient, HttpRequest } from "./http";
 import { allOf, eachOf } from "./pages";
 import { poll } from "./poll";
+import { PortsApi } from "./ports";
 import type { DiskImageView } from "./wire/diskImages";
+import type { EgressPolicyContent } from "./wire/egress";
 import type { ExecResultView, ExecStart, ExecuteCommandContent, ExecuteShellCommandContent } from "./wire/exec";
 import { formatLabelSelector, type Labels, matchesLabels } from "./wire/labels";
 import {
@@ -137,6 +139,17 @@ export class SandboxesApi {
     const request = { method: "POST", path: `${this.path(id)}/lifecycle`, json: policy, action, signal } as const;
     await this.#http.status({ ...request, repeatable: true });
     return this.get(id, { signal });
+  }
+
+  /** Replaces what may leave it, also a policy that it had by name. Repeatable. */
+  async setEgressPolicy(id: string, policy: EgressPolicyContent, { signal }: CallOptions = {}): Promise<void> {
+    const action = `set the egress policy of sandbox "${id}"`;
+    const request = { method: "POST", path: `${this.path(id)}/egresspolicy`, json: policy, action, signal } as const;
+    await this.#http.status({ ...request, repeatable: true });
+  }
+
+  ports(id: string): PortsApi {
+    return new PortsApi(this.#http, this.path(id));
   }
 
   /** What its machine uses, as the guest says. Rejects with `NotRunning` when it is stopped. */

@@ -6,12 +6,17 @@ import { isolation } from "../client/wire/groups";
 import { isGuid } from "../client/wire/identifiers";
 import { cpuQuantity, sizeQuantity } from "../client/wire/quantities";
 import type { SandboxResources, SandboxSource, SandboxView } from "../client/wire/sandboxes";
+import type { CheckFailure } from "../pulumi/checkInputs";
 import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
-import { definedOnly } from "../pulumi/propertyBag";
+import { definedOnly, type PropertyBag } from "../pulumi/propertyBag";
+import type { Target } from "../pulumi/providerConfig";
 import { adoptOrCreate } from "./adoption";
+import { egressContent, egressInput, egressInputs, isSamePolicy } from "./egressInput";
 import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, readMemberId, requireMemberId } from "./ids";
+import { readNamedId } from "./namedIds";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
+import { bringPorts, portInputs, portsInput, portUrls } from "./portInput";
 import { targetParity } from "./targetParity";
 
 /** The first sandbox of an image may wait for its template to boot, minutes where the host emulates. */
@@ -31,6 +36,9 @@ export const sandboxInputs = z.strictObject({
   entrypoint: z.array(z.string()).describe("replaces the image's own entrypoint").optional(),
   cmd: z.array(z.string()).describe("replaces the image's own command").optional(),
   labels: labelsInput.optional(),
+  ports: portsInput.optional(),
+  egress: egressInput.optional(),
+  egressPolicy: z.string().min(1).describe("an EgressPolicy of the group, its id or its name").optional(),
   __key: keyInput,
   __target: targetInput,
 });
@@ -50,6 +58,7 @@ const outputs = z.object({
     .object({ cpu: z.string(), memory: z.string(), disk: z.string().optional() })
     .optional()
     .describe("what it was given"),
+  urls: z.record(z.string(), z.string()).optional().describe("addresses of its ports, by number"),
 });
 
 /** A virtual machine to run code in. */
@@ -58,11 +67,12 @@ export const sandbox = defineResource({
   description: "A sandbox: a virtual machine of its own, to run code in.",
   inputs: sandboxInputs,
   outputs,
-  replaceOn: ["group", "image", "cpu", "memory", "disk", "env", "entrypoint", "cmd"],
+  replaceOn: ["group", "image", "cpu", "memory", "disk", "env", "entrypoint", "cmd", "egressPolicy"],
   replaceOnTarget: { azure: ["labels"] },
   computed: ["disk"],
   parity: targetParity.Sandbox,
   fillIn: (inputs, target) => ({ ...defaultResources[target], ...definedOnly(inputs) }),
+  checkTarget: oneWayOut,
   brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
 
   async create(inputs, { session, target, api, fingerprint }) {
@@ -87,17 +97,16 @@ export const sandbox = defineResource({
           labels: { ...labels, ...ownLabels(key, fingerprint) },
           entrypoint,
           cmd,
+          ports: inputs.ports,
+          egressPolicy: inputs.egress && egressContent(inputs.egress),
+          egressPolicyId: inputs.egressPolicy && policyNameOf(inputs.egressPolicy),
         }),
       remove: (view) => sandboxes.delete(view.id),
     });
     if (!adopted) return { id: idOf(view), outputs: outputsOf(view) };
     try {
       const running = await started(sandboxes, view);
-      // On Azure labels cannot be changed; an object with others has not been taken over.
-      if (target !== "azure") {
-        await sandboxes.update(view.id, { labels: { ...labels, ...keepOwnLabels(view.labels) } });
-      }
-      return { id: idOf(view), outputs: outputsOf(running) };
+      return { id: idOf(view), outputs: outputsOf(await bring(sandboxes, running, inputs, target)) };
     } catch (error) {
       throw new InitFailed(idOf(view), outputsOf(view), String(error), error);
     }
@@ -114,16 +123,19 @@ export const sandbox = defineResource({
       ...(view.entrypoint && { entrypoint: view.entrypoint }),
       ...(view.cmd && { cmd: view.cmd }),
       labels: userLabels(view.labels),
+      ports: portInputs(view.ports, state.ports),
+      egress: egressInputs(view.egressPolicy),
+      egressPolicy: policyOf(view, state.egressPolicy),
     };
     return { inputs, outputs: outputsOf(view) };
   },
 
-  async update(id, { labels = {} }, _olds, context) {
+  async update(id, inputs, olds, context) {
     const { sandboxes, ref } = await open(id, context);
     const running = await started(sandboxes, await sandboxes.get(ref.memberId));
-    if (context.target === "azure") return outputsOf(running);
-    const own = keepOwnLabels(running.labels);
-    return outputsOf(await sandboxes.update(ref.memberId, { labels: { ...labels, ...own } }));
+    const egress = inputs.egress ?? (olds.egress && !inputs.egressPolicy ? wayOutWithout[context.target] : undefined);
+    const ports = inputs.ports ?? (olds.ports ? [] : undefined);
+    return outputsOf(await bring(sandboxes, running, { ...inputs, egress, ports }, context.target));
   },
 
   async delete(id, _state, context) {
@@ -135,6 +147,39 @@ export const sandbox = defineResource({
 async function open(id: string, { api }: Context): Promise<{ sandboxes: SandboxesApi; ref: MemberRef }> {
   const ref = requireMemberId(id, "sandboxes");
   return { sandboxes: (await api(ref)).group(ref.groupName).sandboxes, ref };
+}
+
+/** What holds for a sandbox of which nothing was said. */
+const wayOutWithout = { microvm: { defaultAction: "Deny" }, azure: { defaultAction: "Allow" } } as const;
+
+/** Changes what can be changed of a sandbox that is there. What is undefined stays as it is. */
+async function bring(
+  sandboxes: SandboxesApi,
+  view: SandboxView,
+  { labels = {}, ports, egress }: Pick<z.output<typeof sandboxInputs>, "labels" | "ports" | "egress">,
+  target: Target,
+): Promise<SandboxView> {
+  // On Azure labels cannot be changed; an object with others has been replaced, or not been taken over.
+  if (target !== "azure") await sandboxes.update(view.id, { labels: { ...labels, ...keepOwnLabels(view.labels) } });
+  if (ports) await bringPorts(sandboxes, view.id, view.ports, ports);
+  if (egress && (view.egressPolicyId || !isSamePolicy(egress, egressInputs(view.egressPolicy)))) {
+    await sandboxes.setEgressPolicy(view.id, egressContent(egress));
+  }
+  return sandboxes.get(view.id);
+}
+
+function oneWayOut({ egress, egressPolicy }: PropertyBag): CheckFailure[] {
+  const both = egress !== undefined && egressPolicy !== undefined;
+  return both ? [{ property: "egressPolicy", reason: "give one of egress and egressPolicy" }] : [];
+}
+
+function policyNameOf(egressPolicy: string): string {
+  return readNamedId(egressPolicy, "egressPolicies")?.name ?? egressPolicy;
+}
+
+/** The policy's name in the words that the state has for it, when it is the same one. */
+function policyOf({ egressPolicyId }: SandboxView, was: unknown): string | undefined {
+  return typeof was === "string" && policyNameOf(was) === egressPolicyId ? was : (egressPolicyId ?? undefined);
 }
 
 /** In which an unfinished sandbox is as good as new. Azure suspends by itself what nobody uses. */
@@ -170,7 +215,8 @@ async function started(sandboxes: SandboxesApi, first: SandboxView): Promise<San
   return poll(ask, { timeoutMs: startTimeoutMs, what: `sandbox "${first.id}" to be running` });
 }
 
-function outputsOf({ id, state, createdAt, isolation, resources }: SandboxView): z.input<typeof outputs> {
+function outputsOf({ id, state, createdAt, isolation, resources, ports }: SandboxView): z.input<typeof outputs> {
   const given = resources && { ...resources, disk: resources.disk ?? undefined };
-  return { sandboxId: id, state, createdAt: createdAt ?? undefined, isolation, resources: given ?? undefined };
+  const more = { resources: given ?? undefined, urls: portUrls(ports) };
+  return { sandboxId: id, state, createdAt: createdAt ?? undefined, isolation, ...more };
 }

@@ -1,5 +1,6 @@
 import { newerDataPlaneVersion } from "../client/wire/identifiers";
 import type { Parity } from "../pulumi/parity";
+import { isBag } from "../pulumi/propertyBag";
 
 const isLocalReference = (value: unknown) => typeof value === "string" && /^(oci|docker-archive|rootfs):/.test(value);
 
@@ -42,6 +43,17 @@ export const targetParity = {
     memory: { azure: { support: "yes", text: "default 2048Mi, which goes with 1000m" } },
     disk: { azure: { support: "yes", text: "default by the service; at most 20Gi for each cpu" } },
     labels: { azure: { support: "yes", text: "a change replaces the sandbox: Azure cannot change labels" } },
+    ports: {
+      microvm: {
+        support: "partly",
+        text: "callers are known by {anonymous: true} or the host's token, not by entraId or github; no Http2",
+        refuses: asksMoreOfPorts,
+      },
+    },
+    egress: egressSupport(),
+  },
+  EgressPolicy: {
+    rules: egressSupport(),
   },
 } as const satisfies Record<string, Parity>;
 
@@ -51,4 +63,35 @@ function notOfNewerVersion() {
     text: `not with sandboxes:apiVersion ${newerDataPlaneVersion}, which has no word for it: set it on the Sandbox`,
     refuses: (_value: unknown, { apiVersion }: { apiVersion: string }) => apiVersion === newerDataPlaneVersion,
   } as const;
+}
+
+/** What only Azure's proxy can do for a port. */
+function asksMoreOfPorts(ports: unknown): boolean {
+  const asks = (port: unknown) => {
+    if (!isBag(port)) return false;
+    const { auth, protocol } = port;
+    return protocol === "Http2" || (isBag(auth) && ["entraId", "github"].some((name) => auth[name] !== undefined));
+  };
+  return Array.isArray(ports) && ports.some(asks);
+}
+
+function egressSupport() {
+  return {
+    microvm: {
+      support: "partly",
+      text: 'the host does not open TLS: a path, methods, Transform and Rewrite want scheme: "http" in match',
+      refuses: (value: unknown) => {
+        const rules = isBag(value) ? value.rules : value;
+        return Array.isArray(rules) && rules.some(looksIntoTls);
+      },
+    },
+  } as const;
+}
+
+function looksIntoTls(rule: unknown): boolean {
+  if (!isBag(rule) || !isBag(rule.match) || rule.match.scheme === "http") return false;
+  const { path, methods } = rule.match;
+  const type = isBag(rule.action) ? rule.action.type : undefined;
+  const looks = path !== undefined && path !== "*" && path !== "/*";
+  return looks || (Array.isArray(methods) && methods.length > 0) || type === "Transform" || type === "Rewrite";
 }

@@ -1,7 +1,8 @@
 import { describe, expectTypeOf, it } from "vitest";
 import type { z } from "zod";
-import type { DiskImageArgs, SandboxArgs, SandboxGroupArgs, SecretArgs } from "../../provider/index";
+import type { DiskImageArgs, EgressPolicyArgs, SandboxArgs, SandboxGroupArgs, SecretArgs } from "../../provider/index";
 import type { diskImageInputs } from "../../provider/resources/diskImage";
+import type { egressPolicyInputs } from "../../provider/resources/egressPolicy";
 import type { sandboxInputs } from "../../provider/resources/sandbox";
 import type { sandboxGroupInputs } from "../../provider/resources/sandboxGroup";
 import type { secretInputs } from "../../provider/resources/secret";
@@ -13,6 +14,7 @@ describe("the arguments of the classes", () => {
     expectTypeOf<keyof SandboxGroupArgs>().toEqualTypeOf<Visible<typeof sandboxGroupInputs>>();
     expectTypeOf<keyof DiskImageArgs>().toEqualTypeOf<Visible<typeof diskImageInputs>>();
     expectTypeOf<keyof SandboxArgs>().toEqualTypeOf<Visible<typeof sandboxInputs>>();
+    expectTypeOf<keyof EgressPolicyArgs>().toEqualTypeOf<Visible<typeof egressPolicyInputs>>();
     expectTypeOf<keyof SecretArgs>().toEqualTypeOf<Visible<typeof secretInputs>>();
   });
 });

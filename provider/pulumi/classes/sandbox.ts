@@ -3,6 +3,9 @@ import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
 import { sandboxTrampoline } from "../trampolines/sandbox";
 import type { DiskImage } from "./diskImage";
+import type { EgressArgs } from "./egressArgs";
+import type { EgressPolicy } from "./egressPolicy";
+import type { PortArgs } from "./portArgs";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:Sandbox";
@@ -26,9 +29,18 @@ export interface SandboxArgs {
   cmd?: pulumi.Input<pulumi.Input<string>[]>;
   /** Values of at most 63 characters. */
   labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** Ports that HTTP is forwarded to; their addresses are in `urls`. Changed in place. */
+  ports?: pulumi.Input<pulumi.Input<PortArgs>[]>;
+  /** What may leave; by default nothing, on Azure everything. Changed in place. */
+  egress?: pulumi.Input<EgressArgs>;
+  /** Instead of `egress`: a policy of the group, its id or its name. */
+  egressPolicy?: pulumi.Input<EgressPolicy | string>;
 }
 
-/** A virtual machine to run code in. Every change but of `labels` replaces it, on Azure that one too. */
+/**
+ * A virtual machine to run code in. Every change but of `labels`, `ports` and `egress` replaces it, on Azure that of
+ * `labels` too.
+ */
 export class Sandbox extends pulumi.dynamic.Resource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
@@ -44,19 +56,23 @@ export class Sandbox extends pulumi.dynamic.Resource {
   /** What it was given, normalised: `1000m`, `512Mi`. */
   declare readonly resources: pulumi.Output<{ cpu: string; memory: string; disk?: string } | undefined>;
 
+  /** Addresses of its ports, by number: `{"8080": "https://…"}`. */
+  declare readonly urls: pulumi.Output<Record<string, string> | undefined>;
+
   constructor(name: string, args: SandboxArgs, opts: pulumi.CustomResourceOptions = {}) {
-    const { group, image, env, ...plain } = args;
+    const { group, image, env, egressPolicy, ...plain } = args;
     const inputs = {
       ...plain,
       group: group && resourceId(group),
       image: image && resourceId(image),
+      egressPolicy: egressPolicy && resourceId(egressPolicy),
       env: env && pulumi.secret(env),
       __key: resourceKey(type, name, opts.parent),
       __target: group && targetOfGroup(group),
     };
     const outputs = { sandboxId: undefined, state: undefined, createdAt: undefined, isolation: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
-    const props = { ...inputs, ...outputs, resources: undefined };
+    const props = { ...inputs, ...outputs, resources: undefined, urls: undefined };
     super(sandboxTrampoline, name, props, pulumi.mergeOptions({ deletedWith }, opts), "sandboxes", "Sandbox");
   }
 
