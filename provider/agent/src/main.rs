@@ -11,6 +11,7 @@ mod archive;
 mod boot;
 mod cgroup;
 mod connect;
+mod delegate;
 mod exec;
 mod files;
 mod frames;
@@ -26,6 +27,7 @@ mod stream;
 mod sys;
 mod tlv;
 mod users;
+mod volume;
 
 use server::Server;
 use std::path::PathBuf;

@@ -62,6 +62,7 @@ pub mod kind {
     pub const LISTEN: u8 = 10;
     pub const ARCHIVE: u8 = 11;
     pub const SPACE: u8 = 12;
+    pub const MOUNT: u8 = 13;
 }
 
 pub mod tag {
@@ -80,6 +81,7 @@ pub mod tag {
     pub const MODE: u8 = 23;
     pub const CREATE_DIRS: u8 = 24;
     pub const RECURSIVE: u8 = 25;
+    pub const READ_ONLY: u8 = 26;
     pub const HOSTNAME: u8 = 30;
     pub const MACHINE_ID: u8 = 31;
     pub const ENTROPY: u8 = 32;

@@ -8,6 +8,7 @@ use crate::protocol::{frame, GUEST_WINDOW, KEEP_PROGRAMS, MAGIC, NONCE_BYTES, VE
 use crate::session::Session;
 use crate::stream::{Machine, EPOCH_SHIFT};
 use crate::sys::{self, Epoll, Event, Io, Result};
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::io::OwnedFd;
 use std::path::PathBuf;
 
@@ -49,6 +50,8 @@ impl Server {
             is_guest,
             is_root: sys::is_root(),
             epoch: 0,
+            volumes: BTreeSet::new(),
+            mounts: BTreeMap::new(),
         };
         Ok(Server {
             port,

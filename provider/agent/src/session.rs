@@ -57,6 +57,11 @@ impl Session {
 
     pub fn frame(&mut self, received: &Frame, out: &mut Outbox, machine: &mut Machine) {
         let (id, payload) = (received.stream, received.payload);
+        let slot = self.streams.get_mut(&id);
+        if slot.map_or(false, |slot| slot.stream.frame(id, received.kind, payload)) {
+            self.queue(id);
+            return;
+        }
         match received.kind {
             frame::OPEN => self.open(id, payload, out, machine),
             frame::OPEN_PART => self.add_part(id, payload),

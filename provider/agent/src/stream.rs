@@ -6,7 +6,9 @@ use crate::outbox::Outbox;
 use crate::protocol::{frame, kind, tag};
 use crate::sys::{Ended, Epoll, Event};
 use crate::tlv::{Failure, Fields, Request};
-use crate::{archive, connect, exec, files, identity, listen};
+use crate::volume::Mount;
+use crate::{archive, connect, delegate, exec, files, identity, listen, volume};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Above stream and channel in a token; 24 bits, more sessions than a machine sees.
 pub const EPOCH_SHIFT: u32 = 40;
@@ -20,6 +22,10 @@ pub struct Machine {
     pub is_root: bool,
     /// Counts sessions, so that descriptors of an earlier one are told from those of the present.
     pub epoch: u32,
+    /// Names of all mounted volumes.
+    pub volumes: BTreeSet<Vec<u8>>,
+    /// Of these, the ones that no stream serves.
+    pub mounts: BTreeMap<Vec<u8>, Mount>,
 }
 
 /// One stream's view of the world while it is called.
@@ -61,6 +67,10 @@ pub trait Stream {
     }
     fn eof(&mut self) {}
     fn control(&mut self, _request: &Request, _machine: &Machine) {}
+    /// A frame for the stream as it came; true if it needs no other treatment.
+    fn frame(&mut self, _id: u32, _kind: u8, _payload: &[u8]) -> bool {
+        false
+    }
     /// The host has lost interest: end soon, output is thrown away.
     fn cancel(&mut self, machine: &Machine);
     /// True if the dead child was this stream's.
@@ -87,7 +97,23 @@ pub enum Opened {
 
 /// Begins what an OPEN asks for.
 pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure> {
-    match request.number(tag::KIND)?.unwrap_or(0) as u8 {
+    let kind = request.number(tag::KIND)?.unwrap_or(0) as u8;
+    // Their files may be in a volume.
+    let touches_files = matches!(
+        kind,
+        kind::READ_FILE
+            | kind::WRITE_FILE
+            | kind::STAT
+            | kind::LIST
+            | kind::MKDIR
+            | kind::REMOVE
+            | kind::ARCHIVE
+            | kind::SPACE
+    );
+    if touches_files && !context.machine.volumes.is_empty() {
+        return delegate::open(request, context);
+    }
+    match kind {
         kind::EXEC => exec::open(request, context),
         kind::READ_FILE => files::read::open(request, context),
         kind::WRITE_FILE => files::write::open(request, context),
@@ -100,6 +126,7 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         kind::LISTEN => listen::open(request, context),
         kind::ARCHIVE => archive::open(request, context),
         kind::SPACE => files::info::space(request),
+        kind::MOUNT => volume::open(request, context),
         _ => Err(Failure::INVALID),
     }
 }

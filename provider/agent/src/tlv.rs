@@ -83,6 +83,11 @@ impl<'a> Request<'a> {
         Ok(Request(bytes))
     }
 
+    /// As it was received.
+    pub fn as_slice(&self) -> &'a [u8] {
+        self.0
+    }
+
     pub fn all(&self, wanted: u8) -> impl Iterator<Item = &'a [u8]> {
         let mut rest = self.0;
         std::iter::from_fn(move || {

@@ -50,6 +50,13 @@ export interface GuestAgent {
    */
   listen(port: number, onConnection: (connection: Duplex) => void, options?: CallOptions): Promise<GuestListener>;
 
+  /**
+   * Mounts a volume, or takes up the one of that name that an earlier connection mounted. What comes out of the stream
+   * are the guest's kernel's questions (FUSE), what goes in the answers; while there is no stream, programs that use the
+   * volume wait. A mount ends with its machine.
+   */
+  mount(request: MountRequest, options?: CallOptions): Promise<Duplex>;
+
   /** Settles once, when the connection is over for whatever reason; never rejects. */
   readonly closed: Promise<SandboxesError>;
   /** Drops the connection; the guest ends what it ran for it. */
@@ -67,6 +74,14 @@ export interface GuestListener {
   readonly port: number;
   /** Connections that stand go on. Repeatable. */
   close(): void;
+}
+
+export interface MountRequest {
+  /** Tells the guest's volumes apart. */
+  name: string;
+  /** Absolute; made if it is not there. */
+  path: string;
+  readOnly?: boolean;
 }
 
 export interface CallOptions {

@@ -20,6 +20,7 @@ export const unconnectedAgent: GuestAgent = {
   space: refuse,
   connectPort: refuse,
   listen: refuse,
+  mount: refuse,
   closed: Promise.resolve(refusal()),
   close() {},
 };

@@ -113,6 +113,10 @@ export class FolderAgent implements GuestAgent {
     });
   }
 
+  mount(): Promise<never> {
+    return Promise.reject(new SandboxesError("Unsupported", "Not in a folder"));
+  }
+
   listen(): Promise<never> {
     return Promise.reject(new SandboxesError("Unsupported", "no network in a test"));
   }

@@ -21,21 +21,25 @@ impl Epoll {
 
     /// Watches until the descriptor is closed.
     pub fn add(&self, descriptor: &impl AsRawFd, token: u64) -> Result<()> {
+        self.control(libc::EPOLL_CTL_ADD, descriptor, token)
+    }
+
+    /// The same for a descriptor that may be watched already, then under another token.
+    pub fn watch(&self, descriptor: &impl AsRawFd, token: u64) -> Result<()> {
+        match self.control(libc::EPOLL_CTL_MOD, descriptor, token) {
+            Err(Errno(libc::ENOENT)) => self.add(descriptor, token),
+            changed => changed,
+        }
+    }
+
+    fn control(&self, operation: i32, descriptor: &impl AsRawFd, token: u64) -> Result<()> {
         let interest = libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLRDHUP | libc::EPOLLET;
         let mut event = libc::epoll_event {
             events: interest as u32,
             u64: token,
         };
         // SAFETY: `event` lives through the call.
-        check(unsafe {
-            libc::epoll_ctl(
-                self.0.as_raw_fd(),
-                libc::EPOLL_CTL_ADD,
-                descriptor.as_raw_fd(),
-                &mut event,
-            )
-        })
-        .map(drop)
+        check(unsafe { libc::epoll_ctl(self.0.as_raw_fd(), operation, descriptor.as_raw_fd(), &mut event) }).map(drop)
     }
 
     /// Waits for events; `None` waits for ever.

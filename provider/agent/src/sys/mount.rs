@@ -21,6 +21,13 @@ pub fn bind_mount(source: &[u8], target: &[u8]) -> Result<()> {
     mount(source, target, b"", libc::MS_BIND, b"")
 }
 
+/// Takes a mount out of sight whatever still uses it.
+pub fn unmount(target: &[u8]) -> Result<()> {
+    let target = c_string(target)?;
+    // SAFETY: a terminated string.
+    check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }).map(drop)
+}
+
 pub fn change_directory(path: &[u8]) -> Result<()> {
     let path = c_string(path)?;
     // SAFETY: a terminated string.

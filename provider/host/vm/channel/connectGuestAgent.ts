@@ -6,6 +6,7 @@ import { FieldWriter } from "./fields";
 import * as files from "./files";
 import { type HandshakeOptions, shakeHands } from "./handshake";
 import { listen } from "./listen";
+import { mount } from "./mount";
 import { connectPort } from "./port";
 import { tag } from "./protocol";
 
@@ -33,6 +34,7 @@ export async function connectGuestAgent(socket: Duplex, options: HandshakeOption
     archive: (path) => files.archive(channel, path),
     space: (path, options) => files.space(channel, path, options),
     connectPort: async (port, options) => connectPort(channel, port, options),
+    mount: async (request, options) => mount(channel, request, options),
     listen: async (port, onConnection, options) => listen(channel, port, onConnection, options),
     close: () => channel.close(),
   };

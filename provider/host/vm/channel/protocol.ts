@@ -56,6 +56,7 @@ export const streamKind = {
   listen: 10,
   archive: 11,
   space: 12,
+  mount: 13,
 } as const;
 
 export const tag = {
@@ -74,6 +75,7 @@ export const tag = {
   mode: 23,
   createDirs: 24,
   recursive: 25,
+  readOnly: 26,
   hostname: 30,
   machineId: 31,
   entropy: 32,

@@ -5,6 +5,8 @@ import { decompress } from "./bzImage";
 
 /** What the guest needs before it can see its disk and its channel. */
 const wanted = ["virtio_mmio", "virtio_console", "virtio_blk", "squashfs", "overlay"];
+/** For volumes; a guest without them works all the same. */
+const optional = ["fuse"];
 
 export interface KernelModule {
   name: string;
@@ -34,6 +36,7 @@ export async function collectModules(directory: string): Promise<KernelModule[]>
     ordered.set(name, { name, content });
   };
   for (const name of wanted) await add(name, "needed by the guest");
+  for (const name of optional) if (files.has(name)) await add(name, "needed for volumes");
   return [...ordered.values()];
 }
 

@@ -1,0 +1,20 @@
+import { constants } from "node:os";
+
+/** A failure as a kernel hears it. */
+export class FileSystemError extends Error {
+  readonly errno: number;
+
+  constructor(name: keyof typeof constants.errno) {
+    super(name);
+    this.name = "FileSystemError";
+    this.errno = constants.errno[name];
+  }
+}
+
+/** The error number for a failure of whatever kind; anything unforeseen is `EIO`. */
+export function errnoOf(error: unknown): number {
+  if (error instanceof FileSystemError) return error.errno;
+  const code = (error as NodeJS.ErrnoException | null)?.code ?? "";
+  // A full disk of the host is a full volume to its user; other causes are the host's own affair.
+  return code === "ENOSPC" || code === "EDQUOT" ? constants.errno.ENOSPC : constants.errno.EIO;
+}

@@ -1,0 +1,102 @@
+import { mkdirSync } from "node:fs";
+import { open } from "node:fs/promises";
+import { join } from "node:path";
+import { Serial } from "../services/serial";
+import { FileContents } from "./fileContents";
+import { VolumeTree } from "./volumeTree";
+
+/** What is known of one sandbox's use of a volume. */
+interface MountState {
+  /** How often the guest has each file open. */
+  opens: Map<number, number>;
+  /** False for a guest that was here before this process: it may have anything open. */
+  complete: boolean;
+}
+
+/**
+ * The files of one volume, for all sandboxes that have it mounted. Work on it is done one piece after the other, so
+ * that every sandbox sees every change whole.
+ */
+export class VolumeFiles {
+  readonly tree: VolumeTree;
+  readonly contents: FileContents;
+  readonly #journal: string;
+  readonly #mounts = new Map<string, MountState>();
+  readonly #serial = new Serial();
+
+  /** Makes the directory if it is not there. */
+  constructor(directory: string, limitBytes: number) {
+    const contents = join(directory, "contents");
+    mkdirSync(contents, { recursive: true, mode: 0o700 });
+    this.tree = new VolumeTree(join(directory, "tree.db"), limitBytes);
+    this.contents = new FileContents(contents);
+    this.#journal = join(directory, "tree.db-wal");
+  }
+
+  run<Result>(work: () => Promise<Result>): Promise<Result> {
+    return this.#serial.run("", work);
+  }
+
+  /** A guest begins to use it or, with `fresh`, to use it anew: nothing of its earlier use is left. */
+  attach(mount: string, fresh: boolean): void {
+    if (fresh) this.tree.dropAnswers(mount);
+    if (fresh || !this.#mounts.has(mount)) this.#mounts.set(mount, { opens: new Map(), complete: fresh });
+  }
+
+  /** A guest is gone for good. Repeatable. */
+  detach(mount: string): Promise<void> {
+    return this.run(async () => {
+      this.#mounts.delete(mount);
+      this.tree.dropAnswers(mount);
+      for (const ino of this.tree.nameless()) await this.#forgetUnlessOpen(ino);
+    });
+  }
+
+  opened(mount: string, ino: number): void {
+    const opens = this.#mounts.get(mount)?.opens;
+    opens?.set(ino, (opens.get(ino) ?? 0) + 1);
+  }
+
+  async released(mount: string, ino: number): Promise<void> {
+    const opens = this.#mounts.get(mount)?.opens;
+    const left = (opens?.get(ino) ?? 0) - 1;
+    if (left > 0) opens?.set(ino, left);
+    else {
+      opens?.delete(ino);
+      if (this.tree.isNameless(ino)) await this.#forgetUnlessOpen(ino);
+    }
+  }
+
+  /** A file has lost its last name. */
+  async orphaned(ino: number): Promise<void> {
+    await this.#forgetUnlessOpen(ino);
+  }
+
+  /** Everything that was answered until now is on disk when it resolves. */
+  async sync(ino?: number): Promise<void> {
+    if (ino !== undefined) await this.contents.sync(ino, this.tree.attributes(ino).size);
+    // The journal holds all that was committed and is not in the database yet; it is read after a crash.
+    const journal = await open(this.#journal, "r").catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return undefined;
+      throw error;
+    });
+    try {
+      await journal?.datasync();
+    } finally {
+      await journal?.close();
+    }
+  }
+
+  close(): Promise<void> {
+    return this.run(async () => {
+      await this.contents.close();
+      this.tree.close();
+    });
+  }
+
+  async #forgetUnlessOpen(ino: number): Promise<void> {
+    for (const { opens, complete } of this.#mounts.values()) if (!complete || opens.has(ino)) return;
+    this.tree.forget(ino);
+    await this.contents.remove(ino);
+  }
+}
