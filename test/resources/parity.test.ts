@@ -1,0 +1,83 @@
+import { describe, expect, it } from "vitest";
+import { newerDataPlaneVersion } from "../../provider/client/wire/identifiers";
+import type { Parity } from "../../provider/pulumi/parity";
+import { type Target, targets } from "../../provider/pulumi/providerConfig";
+import { Session } from "../../provider/pulumi/session";
+import { diskImage } from "../../provider/resources/diskImage";
+import { egressPolicy } from "../../provider/resources/egressPolicy";
+import { sandbox } from "../../provider/resources/sandbox";
+import { sandboxGroup } from "../../provider/resources/sandboxGroup";
+import { secret } from "../../provider/resources/secret";
+import { targetParity } from "../../provider/resources/targetParity";
+import { inputsOf, parityPage } from "./parityPage";
+
+const resources = [sandboxGroup, diskImage, sandbox, secret, egressPolicy];
+const parity: Readonly<Record<string, Parity>> = targetParity;
+
+const tlsRule = { match: { host: "a.test", path: "/x" }, action: { type: "Allow" } };
+/** For each input that a target refuses, or refuses some values of: one of these. */
+const refused: Record<string, unknown> = {
+  "DiskImage.image": "rootfs:/tmp/x.tar",
+  "DiskImage.entrypoint": ["sh"],
+  "DiskImage.cmd": ["sh"],
+  "DiskImage.warmUp": ["true"],
+  "Sandbox.ports": [{ port: 80, auth: {}, protocol: "Http2" }],
+  "Sandbox.egress": { rules: [tlsRule] },
+  "EgressPolicy.rules": [tlsRule],
+};
+
+const others: Record<string, object> = {
+  DiskImage: { image: "python" },
+  Sandbox: { image: "python" },
+  Secret: { values: { A: "1" } },
+};
+
+const config: Record<string, string> = {
+  "sandboxes:apiVersion": newerDataPlaneVersion,
+  "sandboxes:subscriptionId": "s1",
+  "sandboxes:resourceGroupName": "rg",
+  "sandboxes:location": "eastus2",
+};
+
+function failuresOf(token: string, target: Target, news: object): string[] {
+  const session = new Session(() => Promise.reject(new Error("nothing is asked")));
+  session.configure((key) => ({ ...config, "sandboxes:target": target })[key]);
+  const group = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.App/sandboxGroups/lab";
+  const resource = resources.find((each) => each.token === token)!;
+  const common = token === "SandboxGroup" ? {} : { group };
+  const { failures } = resource.check(session, {}, { ...common, ...others[token], ...news });
+  return failures.map(({ property, reason }) => `${property}: ${reason}`);
+}
+
+const entries = Object.entries(parity).flatMap(([token, byInput]) =>
+  Object.keys(byInput).flatMap((input) => targets.map((target) => [token, input, target] as const)),
+);
+
+describe("the table of target parity", () => {
+  it("names resources and inputs that there are", () => {
+    for (const [token, byInput] of Object.entries(parity)) {
+      const resource = resources.find((each) => each.token === token);
+      expect(inputsOf(resource!.inputs)).toEqual(expect.arrayContaining(Object.keys(byInput)));
+    }
+  });
+
+  it.each(entries)("%s.%s on %s is what check does", (token, input, target) => {
+    const support = parity[token]?.[input]?.[target];
+    const value = refused[`${token}.${input}`];
+    const failures = value === undefined ? [] : failuresOf(token, target, { [input]: value });
+    const reasons = failures.filter((text) => text.startsWith(`${input}: not on target ${target}: `));
+    const isRefused = support !== undefined && support.support !== "yes";
+    expect(reasons).toEqual(isRefused ? [`${input}: not on target ${target}: ${support.text}`] : []);
+  });
+
+  it.each(resources.flatMap(({ token }) => targets.map((target) => [token, target] as const)))(
+    "%s on %s is taken with what both have",
+    (token, target) => {
+      expect(failuresOf(token, target, {})).toEqual([]);
+    },
+  );
+
+  it("is a page of the documentation", async () => {
+    await expect(parityPage(resources, parity)).toMatchFileSnapshot("../../docs/targetParity.md");
+  });
+});
