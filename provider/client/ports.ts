@@ -17,10 +17,11 @@ export class PortsApi {
     return (await this.#http.json(portsView, request)).ports;
   }
 
-  /** Rejects with `Conflict` when the number is there already. */
-  async add(port: CreatePort, { signal }: CallOptions = {}): Promise<void> {
+  /** Answers all ports. Rejects with `Conflict` when the number is there already. */
+  async add(port: CreatePort, { signal }: CallOptions = {}): Promise<PortView[]> {
     const action = `open port ${port.port}`;
-    await this.#http.status({ method: "POST", path: `${this.#path}/add`, json: port, action, signal });
+    const request = { method: "POST", path: `${this.#path}/add`, json: port, action, signal } as const;
+    return (await this.#http.json(portsView, request)).ports;
   }
 
   /** Succeeds also when it was not there. */

@@ -7,7 +7,7 @@ import { allOf, eachOf } from "./pages";
 import { poll } from "./poll";
 import { PortsApi } from "./ports";
 import type { DiskImageView } from "./wire/diskImages";
-import type { EgressPolicyContent } from "./wire/egress";
+import { type EgressDecisionsView, type EgressPolicyContent, egressDecisionsView } from "./wire/egress";
 import type { ExecResultView, ExecStart, ExecuteCommandContent, ExecuteShellCommandContent } from "./wire/exec";
 import { formatLabelSelector, type Labels, matchesLabels } from "./wire/labels";
 import {
@@ -146,6 +146,13 @@ export class SandboxesApi {
     const action = `set the egress policy of sandbox "${id}"`;
     const request = { method: "POST", path: `${this.path(id)}/egresspolicy`, json: policy, action, signal } as const;
     await this.#http.status({ ...request, repeatable: true });
+  }
+
+  /** What of its requests was let out lately, and what was not; oldest first. */
+  egressDecisions(id: string, { signal }: CallOptions = {}): Promise<EgressDecisionsView> {
+    const action = `read what left sandbox "${id}"`;
+    const request = { method: "GET", path: `${this.path(id)}/egress-decisions`, action, signal } as const;
+    return this.#http.json(egressDecisionsView, request);
   }
 
   ports(id: string): PortsApi {

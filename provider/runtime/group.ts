@@ -2,6 +2,7 @@ import type { CallOptions } from "../client/http";
 import type { SandboxApi } from "../client/sandboxApi";
 import type { GroupView, Isolation } from "../client/wire/groups";
 import { ImageSources } from "./imageSource";
+import { type Egress, egressContent, type PortSpec, portContent } from "./network";
 import { type Resources, Sandbox } from "./sandbox";
 
 export interface CreateSandboxOptions extends CallOptions {
@@ -16,6 +17,10 @@ export interface CreateSandboxOptions extends CallOptions {
   env?: Record<string, string>;
   /** Values of at most 63 characters. */
   labels?: Record<string, string>;
+  /** Ports that programs in it will listen on; `sandbox.openPort` tells the address of each. */
+  ports?: PortSpec[];
+  /** What may leave it. Default: nothing, on a host; on Azure everything. */
+  egress?: Egress;
   /** What an import says it does, if one is needed. */
   onProgress?: (message: string) => void;
 }
@@ -47,10 +52,14 @@ export class Group {
 
   /** Resolves when programs can run in it. The caller deletes it, or has `await using` do so. */
   async createSandbox(options: CreateSandboxOptions): Promise<Sandbox> {
-    const { image, resources, env, labels, signal, onProgress } = options;
+    const { image, resources, env, labels, ports, egress, signal, onProgress } = options;
     const api = this.#api.group(this.name);
     const sourcesRef = await this.#images.resolve(image, { signal, onProgress });
-    const content = { sourcesRef, resources: { ...defaultResources, ...resources }, environment: env, labels };
+    const content = {
+      ...{ sourcesRef, resources: { ...defaultResources, ...resources }, environment: env, labels },
+      ports: ports?.map(portContent),
+      egressPolicy: egress && egressContent(egress),
+    };
     return new Sandbox(api, await api.sandboxes.create(content, { signal }));
   }
 

@@ -6,6 +6,7 @@ export type { Command, ExecOptions, ExecResult, StdinSource } from "./exec";
 export { ExecFailure } from "./execFailure";
 export type { FileInfo, RemoveOptions, SandboxFiles, WriteFileOptions } from "./files";
 export type { CreateSandboxOptions, Group, ListOptions } from "./group";
+export type { Egress, EgressDecision, PortOptions, PortSpec } from "./network";
 export type { SandboxProcess, SpawnOptions, TerminalSize } from "./process";
 export type { Resources, Sandbox, SandboxState } from "./sandbox";
 export type { TransferOptions, TransferResult } from "./transfer";

@@ -4,6 +4,7 @@ import type { Isolation } from "../client/wire/groups";
 import type { SandboxView } from "../client/wire/sandboxes";
 import { type Command, type ExecOptions, type ExecResult, exec } from "./exec";
 import { SandboxFiles } from "./files";
+import { decisionOf, type Egress, type EgressDecision, egressContent, openPort, type PortOptions } from "./network";
 import { type SandboxProcess, type SpawnOptions, spawn } from "./process";
 
 /** As the service says it; more may come. */
@@ -61,6 +62,31 @@ export class Sandbox implements AsyncDisposable {
   /** Starts a program whose streams flow while it runs, with a terminal if wished. */
   spawn(command: Command, options: SpawnOptions = {}): Promise<SandboxProcess> {
     return spawn(this.#api.sandboxes, this.id, command, options);
+  }
+
+  /**
+   * Opens a port that a program in it listens on, and answers the address at which HTTP gets there. One that is open
+   * already stays as it is. See `PortOptions` for who gets in.
+   */
+  openPort(port: number, { signal, ...options }: PortOptions & CallOptions = {}): Promise<string> {
+    return openPort(this.#api.sandboxes.ports(this.id), { ...options, port }, { signal });
+  }
+
+  /** Succeeds also when it was not open. */
+  closePort(port: number, options: CallOptions = {}): Promise<void> {
+    return this.#api.sandboxes.ports(this.id).remove(port, options);
+  }
+
+  /** Replaces what may leave it, from the next request on. Programs started before it allowed anything know no way out. */
+  setEgress(egress: Egress, options: CallOptions = {}): Promise<void> {
+    return this.#api.sandboxes.setEgressPolicy(this.id, egressContent(egress), options);
+  }
+
+  /** What it last asked for outside, oldest first: at most fifty that were allowed and fifty that were not. */
+  async egressDecisions(options: CallOptions = {}): Promise<EgressDecision[]> {
+    const { allowed, denied } = await this.#api.sandboxes.egressDecisions(this.id, options);
+    const all = [...allowed.map((view) => decisionOf(true, view)), ...denied.map((view) => decisionOf(false, view))];
+    return all.sort((one, other) => (one.at?.getTime() ?? 0) - (other.at?.getTime() ?? 0));
   }
 
   async refresh(options: CallOptions = {}): Promise<this> {
