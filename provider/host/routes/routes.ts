@@ -1,5 +1,5 @@
 import type { FastifyInstance } from "fastify";
-import { SandboxesError } from "../../client/errors";
+import { isSandboxesError, SandboxesError } from "../../client/errors";
 import { authorize } from "./authorize";
 import { azureOnlyRoutes } from "./azureOnly";
 import type { RouteContext } from "./context";
@@ -31,6 +31,10 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   app.setErrorHandler((error, request, reply) => {
     const rendered = renderError(error, request);
     if (rendered.unexpected) request.log.error({ error: describe(error) }, "request failed unexpectedly");
+    // What the host itself could not do; what callers did wrong is theirs to read, and may hold their data.
+    else if (rendered.status >= 500 && isSandboxesError(error)) {
+      request.log.warn({ code: error.code, reason: error.message }, "request could not be fulfilled");
+    }
     return reply.code(rendered.status).headers(rendered.headers).send(rendered.body);
   });
 

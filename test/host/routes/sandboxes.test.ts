@@ -138,6 +138,7 @@ describe("sandboxes", () => {
     const failed = await host.call("POST", collection, { sourcesRef }, { headers, version: newer });
     expect([failed.status, failed.body.error.code]).toEqual([502, "GuestFailed"]);
     expect((await host.call("GET", collection)).body).toEqual([]);
+    expect(host.log.join("")).toContain("it did not boot");
     host.machines.beforeClone = undefined;
     expect((await host.call("POST", collection, { sourcesRef }, { headers, version: newer })).status).toBe(201);
   });
