@@ -5,7 +5,7 @@ import type { CrashedHost } from "./crashedHost";
 
 /** All that a data directory may hold. */
 const dataEntries = /^(host\.log(\.1)?|host\.sock|state\.db(-wal)?|vms|templates|images|initramfs)$/;
-const machineFiles = /^(agent\.sock|qmp\.sock|qemu\.log|vm\.json)$/;
+const machineFiles = /^(agent\.sock|qmp\.sock|qemu\.log|vm\.json|machine\.json)$/;
 
 /** What is there that no record stands for, looked at from outside; empty when all is well. */
 export function auditLeftovers(host: CrashedHost, records: SandboxView[], temporary: string): string[] {

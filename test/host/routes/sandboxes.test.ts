@@ -104,7 +104,10 @@ describe("sandboxes", () => {
       const reply = await host.call("POST", path, {});
       expect([reply.status, reply.body.error.code]).toEqual([501, "NotSupported"]);
     }
-    const volumes = await host.call("PUT", collection, { sourcesRef, volumes: [{ volumeName: "v", mountpoint: "/v" }] });
+    const volumes = await host.call("PUT", collection, {
+      sourcesRef,
+      volumes: [{ volumeName: "v", mountpoint: "/v" }],
+    });
     expect(volumes.status).toBe(501);
     expect((await host.call("GET", "/nothing")).status).toBe(404);
   });
