@@ -3,10 +3,16 @@ import { findContainment } from "../../../../provider/host/vm/memory/container";
 import { makeControlGroup, removeControlGroup } from "../../../../provider/host/vm/memory/controlGroup";
 import { describeDriver } from "../driverContract";
 
-const isContained = (await findContainment()) === "namespaces";
-const probe = "/probe/of/the/in-process/driver";
-const hasControlGroups = (await makeControlGroup(probe)) !== undefined;
-await removeControlGroup(probe);
+async function mixesFiles(): Promise<string | undefined> {
+  return (await findContainment()) === "namespaces" ? undefined : "this machine grants no namespaces";
+}
+
+async function losesDaemons(): Promise<string | undefined> {
+  const probe = "/probe/of/the/in-process/driver";
+  const group = await makeControlGroup(probe);
+  await removeControlGroup(probe);
+  return group ? mixesFiles() : "this machine grants no control groups";
+}
 
 describeDriver("the in-process driver", {
   createDriver: (dataDirectory) => createMemoryDriver({ dataDirectory }),
@@ -18,6 +24,6 @@ describeDriver("the in-process driver", {
     diskMiB: 256,
   }),
   isMachine: false,
-  keepsFilesApart: isContained,
-  findsDaemons: isContained && hasControlGroups,
+  mixesFiles,
+  losesDaemons,
 });

@@ -6,6 +6,4 @@ describeDriver("the QEMU driver", {
   createDriver: (dataDirectory) => createQemuDriver({ dataDirectory }),
   createSpec: async () => ({ ...(await busyboxRootfs()), vcpus: 1, memoryMiB: 256, diskMiB: 256 }),
   isMachine: true,
-  keepsFilesApart: true,
-  findsDaemons: true,
 });
