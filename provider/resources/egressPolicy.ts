@@ -17,7 +17,7 @@ export const egressPolicyInputs = z.strictObject({
     .regex(/^[A-Za-z0-9](?:[A-Za-z0-9-]{0,62})$/, "use 1 to 63 letters, digits and dashes")
     .describe("1 to 63 letters, digits and dashes; by default made from the resource's name and stack")
     .optional(),
-  description: z.string().max(200).describe("for people").optional(),
+  description: z.string().min(1).max(200).describe("for people").optional(),
   ...egressFields,
   __key: keyInput,
   __logicalName: z.string().optional(),

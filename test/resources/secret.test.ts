@@ -105,6 +105,13 @@ describe("a secret", () => {
     expect((await provider.host.call("POST", `${path("theirs")}/peek`)).body.values).toEqual({ A: "1" });
   });
 
+  it("is made after all when an earlier attempt ended before it was written", async () => {
+    await provider.host.call("PUT", path(`pulumi-${keyOf("secret")}`), { values: { mine: "made by Pulumi" } });
+    const made = await create({ name: "mine" });
+    await secret.delete(session, made.id, made.state);
+    expect(await names()).toEqual([]);
+  });
+
   it("is replaced under another name, while both exist", async () => {
     const first = await create();
     session.knownIds.add(first.id);

@@ -1,0 +1,92 @@
+import * as fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Resource } from "../../provider/pulumi/defineResource";
+import type { PropertyBag } from "../../provider/pulumi/propertyBag";
+import type { Session } from "../../provider/pulumi/session";
+import { egressPolicy } from "../../provider/resources/egressPolicy";
+import { sandbox } from "../../provider/resources/sandbox";
+import { secret } from "../../provider/resources/secret";
+import { type Existing, inputsOf, keyOf, make, ResourceHost } from "./resourceHost";
+
+let provider: ResourceHost;
+let session: Session;
+let group: Existing;
+
+beforeAll(async () => {
+  provider = await new ResourceHost().start();
+  session = provider.session();
+  group = await provider.group(session);
+});
+afterAll(() => provider.close());
+
+const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
+const host = fc.constantFrom("a.test", "*.b.test", "c.d.test");
+const action = fc.constantFrom("Allow", "Deny");
+
+const egress = fc.record({
+  defaultAction: optional(action),
+  hostRules: optional(fc.array(fc.record({ pattern: host, action: optional(action) }), { maxLength: 3 })),
+  rules: optional(
+    fc.array(
+      fc.record({
+        name: optional(fc.stringMatching(/^[a-z]{1,8}$/)),
+        match: fc.record({ host, scheme: fc.constant("http"), methods: optional(fc.constant(["GET"])) }),
+        action: fc.record({ type: action }),
+      }),
+      { maxLength: 3 },
+    ),
+  ),
+  enforcementMode: optional(fc.constantFrom("Enforced", "Audit")),
+  trafficInspection: optional(fc.constantFrom("Partial", "Full", "None")),
+});
+
+const ports = fc.uniqueArray(
+  fc.record({
+    port: fc.integer({ min: 1, max: 65_535 }),
+    auth: fc.constant({ anonymous: true }),
+    activationMode: optional(fc.constantFrom("Manual", "OnDemand")),
+    protocol: optional(fc.constant("Http")),
+    cors: optional(
+      fc.record({ allowOrigins: optional(fc.constant(["https://a.test"])), maxAge: optional(fc.nat(60)) }),
+    ),
+  }),
+  { selector: ({ port }) => port, maxLength: 3 },
+);
+
+const cases: [Resource, PropertyBag, fc.Arbitrary<PropertyBag>][] = [
+  [
+    secret,
+    { __logicalName: "x" },
+    fc.record({ values: fc.dictionary(fc.string({ minLength: 1 }), fc.string(), { minKeys: 1, maxKeys: 4 }) }),
+  ],
+  [
+    egressPolicy,
+    { __logicalName: "x" },
+    fc
+      .tuple(egress, optional(fc.string({ minLength: 1 })))
+      .map(([policy, description]) => ({ ...policy, description })),
+  ],
+  [sandbox, { image: "python" }, fc.record({ ports: optional(ports), egress: optional(egress) })],
+];
+
+describe("whatever is declared", () => {
+  it.each(cases)(
+    "$token: goes in, is read back, diffs to nothing; of many changes the last one holds",
+    async (...each) => {
+      const [resource, common, anything] = each;
+      const checked = (news: PropertyBag) =>
+        inputsOf(resource, session, { __key: keyOf("x"), group: group.id, ...common, ...news });
+      const run = async (all: PropertyBag[]) => {
+        const [first, ...later] = all.map(checked);
+        const { id, state: created } = await make(resource, session, first!);
+        let state = created;
+        for (const news of later) state = await resource.update(session, id, state, news);
+        const found = await resource.read(session, id, state);
+        expect(found?.state).toEqual(state);
+        expect(resource.diff(session, id, found?.state ?? {}, checked(all.at(-1)!)).changes).toEqual([]);
+        await resource.delete(session, id, state);
+      };
+      await fc.assert(fc.asyncProperty(fc.array(anything, { minLength: 1, maxLength: 3 }), run), { numRuns: 30 });
+    },
+  );
+});
