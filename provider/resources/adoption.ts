@@ -7,7 +7,7 @@ import { inputsLabel, keyLabel } from "./ownLabels";
  */
 const leftoverAgeMs = 24 * 3_600_000;
 
-export interface AdoptionParts<View> {
+export interface AdoptionParts<View extends { id: string }> {
   /** Of the resource; undefined: never adopts. */
   key: string | undefined;
   fingerprint: string | undefined;
@@ -32,15 +32,22 @@ export interface AdoptionParts<View> {
  * The key names organization, project, stack and URN: two stacks of the same names on different backends must not share
  * a group, for each would take the other's objects for its own unfinished ones.
  */
-export async function adoptOrCreate<View>(parts: AdoptionParts<View>): Promise<{ view: View; adopted: boolean }> {
-  const before = await takeOver(parts);
+export async function adoptOrCreate<View extends { id: string }>(
+  parts: AdoptionParts<View>,
+): Promise<{ view: View; adopted: boolean }> {
+  const seen = new Set<string>();
+  const before = await takeOver(parts, (view) => {
+    seen.add(view.id);
+    return hasSameInputs(parts, view);
+  });
   if (before) return { view: before, adopted: true };
   try {
     return { view: await parts.create(), adopted: false };
   } catch (error) {
     const answerLost = mayHaveHappened.some((code) => isSandboxesError(error, code));
+    // What was not there before is what this attempt asked for, also where its inputs must not be told by a label.
     const after = answerLost
-      ? await takeOver(parts).catch(() => undefined /* the first error tells more */)
+      ? await takeOver(parts, (view) => !seen.has(view.id)).catch(() => undefined /* the first error tells more */)
       : undefined;
     if (after) return { view: after, adopted: true };
     throw error;
@@ -50,8 +57,11 @@ export async function adoptOrCreate<View>(parts: AdoptionParts<View>): Promise<{
 /** After these nobody knows whether the object was made. */
 const mayHaveHappened = ["HostUnavailable", "Timeout", "ServiceFailed"] as const;
 
-async function takeOver<View>(parts: AdoptionParts<View>): Promise<View | undefined> {
-  const { key, fingerprint } = parts;
+async function takeOver<View extends { id: string }>(
+  parts: AdoptionParts<View>,
+  isWanted: (view: View) => boolean,
+): Promise<View | undefined> {
+  const { key } = parts;
   if (!key) return undefined;
   const ours = (await parts.list()).filter((view) => parts.labelsOf(view)[keyLabel] === key);
   const inUseSince = Math.max(...ours.filter(parts.isKnown).map((view) => timeOf(parts, view) ?? 0));
@@ -60,13 +70,20 @@ async function takeOver<View>(parts: AdoptionParts<View>): Promise<View | undefi
     const madeAt = timeOf(parts, view) ?? Date.now();
     // The state has a later one: this was kept on purpose, by `retainOnDelete`.
     if (madeAt < inUseSince) continue;
-    const same = fingerprint !== undefined && parts.labelsOf(view)[inputsLabel] === fingerprint;
-    if (!taken && same && parts.isUsable(view)) taken = view;
+    const wanted = isWanted(view);
+    if (!taken && wanted && parts.isUsable(view)) taken = view;
     else if (madeAt > Date.now() - leftoverAgeMs) await parts.remove(view);
   }
   return taken;
 }
 
-function timeOf<View>(parts: AdoptionParts<View>, view: View): number | undefined {
+function hasSameInputs<View extends { id: string }>(
+  { fingerprint, labelsOf }: AdoptionParts<View>,
+  view: View,
+): boolean {
+  return fingerprint !== undefined && labelsOf(view)[inputsLabel] === fingerprint;
+}
+
+function timeOf<View extends { id: string }>(parts: AdoptionParts<View>, view: View): number | undefined {
   return Date.parse(parts.createdAt(view) ?? "") || undefined;
 }

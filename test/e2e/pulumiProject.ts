@@ -27,11 +27,12 @@ export class PulumiProject {
   readonly folder: string;
   /** After so long a run is ended. */
   limitMs = usualLimitMs;
-  readonly #env: NodeJS.ProcessEnv;
+  /** Of the command line and of all it starts. */
+  readonly env: NodeJS.ProcessEnv;
 
   private constructor(folder: string, env: NodeJS.ProcessEnv) {
     this.folder = folder;
-    this.#env = env;
+    this.env = env;
   }
 
   /** `program` is the text of a CommonJS program; `config` is set without secrets. Dispose of it when done. */
@@ -69,7 +70,7 @@ export class PulumiProject {
   run(...args: string[]): Promise<PulumiRun> {
     const child = spawn(join(this.folder, "bin/pulumi"), [...args, "--non-interactive", "--color=never"], {
       cwd: this.folder,
-      env: this.#env,
+      env: this.env,
       stdio: ["ignore", "pipe", "pipe"],
       // A group of its own, so that what it started can be ended with it.
       detached: true,
