@@ -12,6 +12,10 @@ pub const DEVICE_WAIT_MS: u64 = 20_000;
 /// A machine that cannot start ends soon, told or not.
 const LAST_WORDS_WAIT_MS: u64 = 100;
 
+/// The layer lives as long as its machine: nothing has to be on the disk in time, or in order. Empty tables of inodes
+/// are not written, which would take space on the host for nothing.
+const LAYER_OPTIONS: &str = "nobarrier,noauto_da_alloc,noinit_itable,errors=remount-ro";
+
 /// Why a machine cannot start: the step, and the kernel's answer.
 pub type Fault = (String, Errno);
 
@@ -107,26 +111,17 @@ fn load_modules() -> std::result::Result<(), Fault> {
     Ok(())
 }
 
-/// The image, read-only, below a layer in memory that takes all writes.
+/// The image, read-only, below a layer that takes all writes: on the second disk if the host gave one, else in memory.
 fn mount_root() -> std::result::Result<(), Fault> {
-    let mut waited = 0;
-    loop {
-        match sys::mount(b"/dev/vda", b"/lower", b"squashfs", libc::MS_RDONLY, b"") {
-            Ok(()) => break,
-            Err(Errno(libc::ENOENT)) | Err(Errno(libc::ENXIO)) if waited < DEVICE_WAIT_MS => {
-                sys::sleep_ms(1);
-                waited += 1;
-            }
-            Err(error) => return Err(("mount /dev/vda as squashfs".to_string(), error)),
-        }
+    let image = wait_for_disk("root")?;
+    mount(&image, "/lower", "squashfs", libc::MS_RDONLY, "")?;
+    if parameter("sandboxes.layer").as_deref() == Some("disk") {
+        let disk = wait_for_disk("layer")?;
+        mount(&disk, "/upper", "ext4", libc::MS_NOATIME, LAYER_OPTIONS)?;
+    } else {
+        let options = format!("mode=755,size={}k", layer_kib());
+        mount("tmpfs", "/upper", "tmpfs", 0, &options)?;
     }
-    mount(
-        "tmpfs",
-        "/upper",
-        "tmpfs",
-        0,
-        &format!("mode=755,size={}k", layer_kib()),
-    )?;
     for folder in ["/upper/data", "/upper/work"] {
         step(folder, sys::mkdir(folder.as_bytes(), 0o755))?;
     }
@@ -139,7 +134,21 @@ fn mount_root() -> std::result::Result<(), Fault> {
     )
 }
 
-/// The writable layer's size: `sandboxes.disk_mib` of the kernel command line, but never so much that filling it
+/// The path of the disk that has this serial number, which is how the host names it.
+fn wait_for_disk(serial: &str) -> std::result::Result<String, Fault> {
+    for _ in 0..DEVICE_WAIT_MS {
+        for entry in fs::read_dir("/sys/block").into_iter().flatten().flatten() {
+            let found = fs::read_to_string(entry.path().join("serial")).unwrap_or_default();
+            if found.trim_end() == serial {
+                return Ok(format!("/dev/{}", entry.file_name().to_string_lossy()));
+            }
+        }
+        sys::sleep_ms(1);
+    }
+    Err((format!("find the disk \"{}\"", serial), Errno(libc::ENXIO)))
+}
+
+/// The size of a layer in memory: `sandboxes.disk_mib` of the kernel command line, but never so much that filling it
 /// would get programs killed for memory; "no space left" is the better answer.
 fn layer_kib() -> u64 {
     let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();

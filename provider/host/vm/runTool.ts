@@ -16,7 +16,13 @@ export async function runTool(program: string, args: string[], options: ToolOpti
   const { cwd, input, timeoutMs = 60_000, maxOutputBytes = 1 << 28 } = options;
   const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(options.signal ? [options.signal] : [])]);
   return new Promise((resolve, reject) => {
-    const child = spawn(program, args, { cwd, signal, stdio: ["pipe", "pipe", "pipe"], killSignal: "SIGKILL" });
+    const child = spawn(program, args, {
+      cwd,
+      env: environment(),
+      signal,
+      stdio: ["pipe", "pipe", "pipe"],
+      killSignal: "SIGKILL",
+    });
     const output: Buffer[] = [];
     let size = 0;
     let complaint = "";
@@ -37,6 +43,11 @@ export async function runTool(program: string, args: string[], options: ToolOpti
       else reject(failure(program, `${killedBy ?? `exit code ${code}`}: ${complaint.trim() || "no message"}`));
     });
   });
+}
+
+/** With the folders of system tools, which users other than root may not have on their path. */
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, PATH: [process.env.PATH, "/usr/sbin", "/sbin"].filter(Boolean).join(":") };
 }
 
 function failure(program: string, message: string, cause?: unknown): SandboxesError {

@@ -1,6 +1,7 @@
 //! Starts one program with its sockets already listening, so that nobody has to poll for them and a later process can
 //! connect again.
 
+use crate::log::{self, Log};
 use crate::request::Request;
 use std::ffi::{CStr, CString};
 use std::io::Error;
@@ -16,8 +17,8 @@ const MAX_OPEN_FILES: u64 = 1024;
 /// While descriptors are moved into place the originals stand above all targets.
 const PARKED: RawFd = 128;
 
-/// Returns the program's pid once `exec` has succeeded, or a sentence.
-pub fn start(request: &Request) -> Result<libc::pid_t, String> {
+/// Returns the program's log, which has its pid, once `exec` has succeeded, or a sentence.
+pub fn start(request: &Request) -> Result<Log, String> {
     enter(&request.directory)?;
     let started = start_here(request);
     // Not to keep a directory busy that the host may want to remove.
@@ -25,10 +26,11 @@ pub fn start(request: &Request) -> Result<libc::pid_t, String> {
     started
 }
 
-fn start_here(request: &Request) -> Result<libc::pid_t, String> {
+fn start_here(request: &Request) -> Result<Log, String> {
     let null = open("/dev/null", libc::O_RDWR)?;
-    let log = open(LOG, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND)?;
-    let mut inherited = vec![null.as_raw_fd(), log.as_raw_fd(), log.as_raw_fd()];
+    let file = open(LOG, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND)?;
+    let (said, saying) = log::pipe().map_err(|error| format!("cannot make pipe: {}", error))?;
+    let mut inherited = vec![null.as_raw_fd(), saying.as_raw_fd(), saying.as_raw_fd()];
     let mut held = Vec::new();
     for name in SOCKETS {
         held.push(listen(name)?);
@@ -65,7 +67,7 @@ fn start_here(request: &Request) -> Result<libc::pid_t, String> {
                 )
             };
             if count == 0 {
-                return Ok(pid);
+                return Ok(Log::new(pid, said, file));
             }
             let program = request.argv[0].to_string_lossy();
             Err(format!("cannot start {}: {}", program, Error::from_raw_os_error(error)))
@@ -86,7 +88,7 @@ unsafe fn become_program(
     libc::sigemptyset(&mut none);
     libc::sigprocmask(libc::SIG_SETMASK, &none, ptr::null_mut());
     libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-    // A full log must not end a VM: the write fails instead.
+    // A file at its limit must not end a VM: the write fails instead.
     libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
     if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !limit(libc::RLIMIT_CORE, 0) {
         return *libc::__errno_location();

@@ -3,6 +3,7 @@
 
 mod child;
 mod kvm;
+mod log;
 mod request;
 mod serve;
 mod tsc;

@@ -64,7 +64,7 @@ describe("modules", () => {
   it("come in the order of loading, with what they depend on and without what is built in", async () => {
     const tree = join(folder, "modules");
     mkdirSync(join(tree, "kernel"), { recursive: true });
-    writeFileSync(join(tree, "modules.builtin"), "kernel/fs/squashfs/squashfs.ko\n");
+    writeFileSync(join(tree, "modules.builtin"), "kernel/fs/squashfs/squashfs.ko\nkernel/fs/ext4/ext4.ko\n");
     writeFileSync(join(tree, "kernel/virtio_mmio.ko"), module("virtio"));
     writeFileSync(join(tree, "kernel/virtio_blk.ko.zst"), zstdCompressSync(module("virtio", "virtio-ring")));
     writeFileSync(join(tree, "kernel/virtio_console.ko.gz"), gzipSync(module()));

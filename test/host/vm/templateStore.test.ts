@@ -20,6 +20,7 @@ async function publish(key: string): Promise<void> {
   await mkdir(work);
   writeFileSync(join(work, "ram"), "memory");
   writeFileSync(join(work, "state"), "devices");
+  writeFileSync(join(work, "disk"), "written");
   await store.publish(work, { key, spec, createdAt: `made ${key}`, bootMs: 1, tscKhz: 1 });
 }
 
@@ -36,6 +37,8 @@ it.each([
   ["without memory", (folder: string) => rmSync(join(folder, "ram"))],
   ["with less memory than was saved", (folder: string) => truncateSync(join(folder, "ram"), 3)],
   ["with half a state", (folder: string) => truncateSync(join(folder, "state"), 3)],
+  ["without its disk", (folder: string) => rmSync(join(folder, "disk"))],
+  ["with half a disk", (folder: string) => truncateSync(join(folder, "disk"), 3)],
   ["without description", (folder: string) => rmSync(join(folder, "meta.json"))],
   ["with half a description", (folder: string) => truncateSync(join(folder, "meta.json"), 20)],
   ["of another format", (folder: string) => writeFileSync(join(folder, "meta.json"), '{"formatVersion":0}')],

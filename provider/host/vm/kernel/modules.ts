@@ -3,8 +3,8 @@ import { basename, join } from "node:path";
 import { SandboxesError } from "../../../client/errors";
 import { decompress } from "./bzImage";
 
-/** What the guest needs before it can see its disk and its channel. */
-const wanted = ["virtio_mmio", "virtio_console", "virtio_blk", "squashfs", "overlay"];
+/** What the guest needs before it can see its disks and its channel. */
+const wanted = ["virtio_mmio", "virtio_console", "virtio_blk", "squashfs", "overlay", "ext4"];
 /** For volumes; a guest without them works all the same. */
 const optional = ["fuse"];
 

@@ -8,11 +8,12 @@ import type { GuestAgent } from "../guestAgent";
 import { killAndWait } from "../processes";
 import type { Accelerator } from "./accelerator";
 import type { Environment } from "./environment";
+import { formatLayer, overlaidLayer, overlayLayer } from "./layerDisk";
 import { qemuArguments } from "./machine";
 import { loadState } from "./migration";
 import { lastWords, type QemuProcess, removeVmDirectory, startQemu } from "./qemuProcess";
 import type { SavedMachine } from "./savedMachine";
-import type { Spawner } from "./spawner";
+import type { Spawner, SpawnRequest } from "./spawner";
 import type { StoredTemplate } from "./templateStore";
 
 /** What a launch needs besides what is launched. */
@@ -54,8 +55,10 @@ export async function bootGuest(
     const path = join(directory, "ram");
     if (sharedMemory) await makeSparse(path, spec.memoryMiB * 1024 * 1024);
     const memory = sharedMemory ? ({ kind: "shared", path } as const) : ({ kind: "own" } as const);
-    const argv = qemuArguments(context.environment, context.accelerator, spec, memory);
-    const launched = await launch(context, { directory, argv }, context.bootLimitMs, signal, async () => {});
+    const layer = await formatLayer(directory, spec, signal);
+    const argv = qemuArguments(context.environment, context.accelerator, spec, memory, layer);
+    const request = { directory, argv, fileSizeLimit: fileSizeLimit(spec) };
+    const launched = await launch(context, request, context.bootLimitMs, signal, async () => {});
     context.onBooted();
     return launched;
   };
@@ -77,6 +80,8 @@ export async function cloneGuest(
   signal?: AbortSignal,
 ): Promise<Launched> {
   const { spec, ramPath, statePath } = template;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  await overlayLayer(directory, template.diskPath, spec);
   const request = copyOf(context, directory, spec, { ramPath, statePath });
   return launch(context, request, cloneLimitMs, signal, async (qemu) => {
     await loadState(qemu);
@@ -107,8 +112,14 @@ function copyOf(
   spec: TemplateSpec,
   { ramPath, statePath }: { ramPath: string; statePath: string },
 ) {
-  const argv = qemuArguments(environment, accelerator, spec, { kind: "copyOnWrite", path: ramPath });
-  return { directory, argv, files: [statePath] };
+  const memory = { kind: "copyOnWrite", path: ramPath } as const;
+  const argv = qemuArguments(environment, accelerator, spec, memory, overlaidLayer(directory, spec));
+  return { directory, argv, files: [statePath], fileSizeLimit: fileSizeLimit(spec) };
+}
+
+/** Nothing that QEMU writes may exceed what the guest may write, whatever format it is in. */
+function fileSizeLimit({ diskMiB }: TemplateSpec): number {
+  return diskMiB * 1024 * 1024;
 }
 
 function keepingPrograms(connectAgent: ConnectAgent): ConnectAgent {
@@ -117,7 +128,7 @@ function keepingPrograms(connectAgent: ConnectAgent): ConnectAgent {
 
 async function launch(
   context: LaunchContext,
-  request: { directory: string; argv: string[]; files?: string[] },
+  request: SpawnRequest,
   limitMs: number,
   signal: AbortSignal | undefined,
   bringUp: (qemu: QemuProcess) => Promise<void>,

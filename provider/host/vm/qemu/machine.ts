@@ -1,7 +1,9 @@
 import { resolve } from "node:path";
 import type { TemplateSpec } from "../driver";
+import { writableLayer } from "../writableLayer";
 import type { Accelerator } from "./accelerator";
 import type { Environment } from "./environment";
+import type { LayerDisk } from "./layerDisk";
 
 /** Where the guest's memory lives. */
 export type Memory =
@@ -16,6 +18,8 @@ export const stateDescriptor = 5;
 
 // Named once: source and clone must be the same machine, device by device.
 const machineType = "microvm,x-option-roms=off,rtc=on,acpi=on,isa-serial=off,memory-backend=m";
+// Where the host's disk is full the guest is told, and goes on.
+const layerDevice = "virtio-blk-device,drive=layer,serial=layer,werror=report,rerror=report";
 const seccomp = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny";
 
 /** The command line of QEMU; no network device, no default devices, two sockets inherited as descriptors 3 and 4. */
@@ -24,13 +28,9 @@ export function qemuArguments(
   accelerator: Accelerator["accelerator"],
   spec: TemplateSpec,
   memory: Memory,
+  layer: LayerDisk | undefined,
 ): string[] {
-  const disk = {
-    "node-name": "root",
-    driver: "raw",
-    "read-only": true,
-    file: { driver: "file", filename: resolve(spec.rootfsPath), locking: "off" },
-  };
+  const root = { "node-name": "root", ...readOnlyFile(resolve(spec.rootfsPath)) };
   return [
     environment.qemuPath,
     ...machineArguments(accelerator),
@@ -38,7 +38,8 @@ export function qemuArguments(
     ...["-object", JSON.stringify(memoryBackend(memory, spec.memoryMiB))],
     ...["-kernel", environment.kernelPath, "-initrd", environment.initramfsPath],
     ...["-append", kernelCommandLine(environment, accelerator, spec)],
-    ...["-blockdev", JSON.stringify(disk), "-device", "virtio-blk-device,drive=root"],
+    ...["-blockdev", JSON.stringify(root), "-device", "virtio-blk-device,drive=root,serial=root"],
+    ...(layer ? ["-blockdev", JSON.stringify(layerNode(layer)), "-device", layerDevice] : []),
     ...["-chardev", "socket,id=agent,fd=3,server=on,wait=off"],
     ...["-device", "virtio-serial-device", "-device", "virtserialport,chardev=agent,name=agent"],
     ...["-chardev", "socket,id=qmp,fd=4,server=on,wait=off", "-mon", "chardev=qmp,mode=control"],
@@ -55,8 +56,9 @@ export function machineArguments(accelerator: Accelerator["accelerator"]): strin
 }
 
 /** What the kernel is told, but for the clock rate, which is measured anew at each start. */
-export function kernelParameters(accelerator: Accelerator["accelerator"], diskMiB: number): string {
-  const parameters = ["quiet", "panic=-1", "no_timer_check", "random.trust_cpu=on", `sandboxes.disk_mib=${diskMiB}`];
+export function kernelParameters(accelerator: Accelerator["accelerator"], spec: TemplateSpec): string {
+  const layer = [`sandboxes.layer=${writableLayer(spec)}`, `sandboxes.disk_mib=${spec.diskMiB}`];
+  const parameters = ["quiet", "panic=-1", "no_timer_check", "random.trust_cpu=on", ...layer];
   // Emulation caches translated code by address: with address randomisation each new process is translated again.
   if (accelerator === "tcg") parameters.push("tsc=reliable", "norandmaps");
   return parameters.join(" ");
@@ -67,9 +69,22 @@ function kernelCommandLine(
   accelerator: Accelerator["accelerator"],
   spec: TemplateSpec,
 ): string {
-  const parameters = kernelParameters(accelerator, spec.diskMiB);
+  const parameters = kernelParameters(accelerator, spec);
   // An emulated guest calibrates its clock against an emulated timer, which hangs for ever on a busy host.
   return accelerator === "tcg" ? `${parameters} tsc_early_khz=${environment.tscKhz}` : parameters;
+}
+
+/** Writes of the guest are in the file at once; that they are on the host's disk in time is nobody's wish. */
+function layerNode({ path, base }: LayerDisk): Record<string, unknown> {
+  const common = { "node-name": "layer", discard: "unmap", cache: { "no-flush": true } };
+  const file = { driver: "file", filename: path, discard: "unmap" };
+  if (base === undefined) return { ...common, driver: "raw", file };
+  return { ...common, driver: "qcow2", file, backing: readOnlyFile(base) };
+}
+
+/** A file that others read too. */
+function readOnlyFile(filename: string): Record<string, unknown> {
+  return { driver: "raw", "read-only": true, file: { driver: "file", filename, locking: "off" } };
 }
 
 function memoryBackend(memory: Memory, memoryMiB: number): Record<string, unknown> {

@@ -1,6 +1,7 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import type { Socket } from "node:net";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { SandboxesError } from "../../../client/errors";
 import { identify, isAlive, killAndWait, type ProcessIdentity } from "../processes";
 import { connectUnix } from "../unixSocket";
@@ -23,20 +24,19 @@ export interface QemuProcess {
 const programs = ["qemu", "spawner"];
 /** What a VM that runs has in its directory. The record goes last: it names the process. */
 export const traces = ["agent.sock", "qmp.sock", "state.sock", "qemu.log", "vm.json.new", "vm.json"];
-/** The log is for people who look for the reason of a crash. */
-const maxLogBytes = 1 << 20;
+/** The spawner has to read what a process said before it ended. */
+const lastWordsGraceMs = 1_000;
 
 /** Starts QEMU in `directory`, which is made and left for the caller to remove. */
-export async function startQemu(
-  spawner: Spawner,
-  request: { directory: string; files?: string[]; argv: string[] },
-  signal?: AbortSignal,
-): Promise<QemuProcess> {
+export async function startQemu(spawner: Spawner, request: SpawnRequest, signal?: AbortSignal): Promise<QemuProcess> {
   const { directory } = request;
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const { pid, ended } = await spawn(spawner, { ...request, fileSizeLimit: maxLogBytes });
+  const { pid, ended } = await spawn(spawner, request);
   const identity = await identify(pid);
-  if (!identity) throw new SandboxesError("GuestFailed", `QEMU ended at once: ${await lastWords(directory)}`);
+  if (!identity) {
+    await Promise.race([ended, delay(lastWordsGraceMs)]);
+    throw new SandboxesError("GuestFailed", `QEMU ended at once: ${await lastWords(directory)}`);
+  }
   try {
     await writeRecord(directory, { process: identity, ready: false });
     return await connect(directory, identity, ended, signal);

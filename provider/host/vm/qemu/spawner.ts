@@ -5,9 +5,9 @@ import { SandboxesError } from "../../../client/errors";
 import { readLines } from "./lines";
 
 export interface SpawnRequest {
-  /** Becomes the working directory; `agent.sock`, `qmp.sock` (listening, descriptors 3 and 4) and `qemu.log` are made in it. */
+  /** Becomes the working directory; `agent.sock`, `qmp.sock` (listening, descriptors 3 and 4) and `qemu.log` (its first MiB) are made in it. */
   directory: string;
-  /** Bytes that a file which the program writes may reach; bounds its log. */
+  /** Bytes that a file which the program writes may reach. */
   fileSizeLimit?: number;
   /** Opened for reading as descriptors 5, 6, …. */
   files?: string[];

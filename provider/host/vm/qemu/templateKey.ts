@@ -5,7 +5,7 @@ import type { Environment } from "./environment";
 import { kernelParameters, machineArguments } from "./machine";
 
 /** Raise when the files of a template or the state of the guest in it change their meaning. */
-export const templateFormatVersion = 1;
+export const templateFormatVersion = 2;
 
 /** Hash over everything a template depends on, so that a template found under its key is never stale. */
 export function templateKey(
@@ -21,7 +21,7 @@ export function templateKey(
     warmUp: spec.warmUp ?? [],
     program: spec.program && [Object.entries(spec.program.env).sort(), spec.program.cwd, spec.program.user],
     machine: machineArguments(accelerator),
-    parameters: kernelParameters(accelerator, spec.diskMiB),
+    parameters: kernelParameters(accelerator, spec),
     qemu: [environment.qemuVersion, environment.qemuDigest],
     kernel: environment.kernelDigest,
     initramfs: environment.initramfsDigest,

@@ -3,6 +3,8 @@ import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeF
 import { join } from "node:path";
 import * as z from "zod";
 import type { Template } from "../driver";
+import { writableLayer } from "../writableLayer";
+import { layerFile } from "./layerDisk";
 import { removeVmDirectory } from "./qemuProcess";
 import { templateFormatVersion } from "./templateKey";
 
@@ -12,6 +14,8 @@ export interface StoredTemplate extends Template {
   ramPath: string;
   /** Devices and CPUs, as QEMU saved them. */
   statePath: string;
+  /** What the guest had written, where the writes of such a machine go to a disk; never written again. */
+  diskPath: string;
   /** Rate of the host's counter that the guest was told. */
   tscKhz: number;
 }
@@ -26,7 +30,7 @@ export interface TemplateStore {
   touch(key: string): Promise<void>;
   /** An own directory for a build. */
   workDirectory(): string;
-  /** Moves `ram` and `state` out of the work directory and into their place under the key. */
+  /** Moves `ram`, `state` and, where there is one, `disk` out of the work directory and into their place under the key. */
   publish(work: string, meta: TemplateMeta): Promise<StoredTemplate>;
   /** Ends and removes builds that an earlier process left; what cannot be removed is left for the next time. */
   removeLeftovers(): Promise<void>;
@@ -49,12 +53,15 @@ const metaSchema = z.object({
   tscKhz: z.number(),
   ramBytes: z.number(),
   stateBytes: z.number(),
+  /** 0 where there is none. */
+  diskBytes: z.number(),
 });
 type StoredMeta = z.infer<typeof metaSchema>;
-export type TemplateMeta = Omit<StoredMeta, "formatVersion" | "ramBytes" | "stateBytes">;
+export type TemplateMeta = Omit<StoredMeta, "formatVersion" | "ramBytes" | "stateBytes" | "diskBytes">;
 
+const noFile = { size: 0, blocks: 0 };
 const buildPrefix = ".build-";
-const files = { ram: "ram", state: "state", meta: "meta.json" };
+const files = { ram: "ram", state: "state", disk: layerFile, meta: "meta.json" };
 
 export function createTemplateStore(root: string): TemplateStore {
   const folderOf = (key: string): string => join(root, key);
@@ -65,8 +72,11 @@ export function createTemplateStore(root: string): TemplateStore {
       const meta = metaSchema.parse(JSON.parse(await readFile(join(folder, files.meta), "utf8")));
       const ram = await stat(join(folder, files.ram));
       const state = await stat(join(folder, files.state));
-      if (meta.key !== key || ram.size !== meta.ramBytes || state.size !== meta.stateBytes) return undefined;
-      return describe(folder, meta, ram.blocks * 512 + state.size);
+      const disk = meta.diskBytes > 0 ? await stat(join(folder, files.disk)) : noFile;
+      const sizes = [ram.size, state.size, disk.size];
+      const expected = [meta.ramBytes, meta.stateBytes, meta.diskBytes];
+      if (meta.key !== key || sizes.some((size, index) => size !== expected[index])) return undefined;
+      return describe(folder, meta, (ram.blocks + disk.blocks) * 512 + state.size);
     } catch {
       // Absent, damaged and of another format are one to the caller: it builds anew.
       return undefined;
@@ -98,10 +108,14 @@ export function createTemplateStore(root: string): TemplateStore {
     async publish(work, meta) {
       const folder = join(work, "template");
       await mkdir(folder, { mode: 0o700 });
-      for (const name of [files.ram, files.state]) await rename(join(work, name), join(folder, name));
+      const hasDisk = writableLayer(meta.spec) === "disk";
+      for (const name of [files.ram, files.state, ...(hasDisk ? [files.disk] : [])]) {
+        await rename(join(work, name), join(folder, name));
+      }
       const ramBytes = await seal(join(folder, files.ram));
       const stateBytes = await seal(join(folder, files.state));
-      const stored: StoredMeta = { ...meta, formatVersion: templateFormatVersion, ramBytes, stateBytes };
+      const diskBytes = hasDisk ? await seal(join(folder, files.disk)) : 0;
+      const stored: StoredMeta = { ...meta, formatVersion: templateFormatVersion, ramBytes, stateBytes, diskBytes };
       await writeFile(join(folder, files.meta), JSON.stringify(stored, undefined, 2), { mode: 0o600, flush: true });
       // One of the key that could not be loaded stands in the way.
       await removeFolder(root, folderOf(meta.key));
@@ -120,7 +134,8 @@ export function createTemplateStore(root: string): TemplateStore {
 
 function describe(folder: string, meta: StoredMeta, sizeBytes: number): StoredTemplate {
   const { key, spec, createdAt, bootMs, tscKhz } = meta;
-  const paths = { ramPath: join(folder, files.ram), statePath: join(folder, files.state) };
+  const at = (name: string): string => join(folder, name);
+  const paths = { ramPath: at(files.ram), statePath: at(files.state), diskPath: at(files.disk) };
   return { key, spec, createdAt, bootMs, sizeBytes, tscKhz, ...paths };
 }
 
