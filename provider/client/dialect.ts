@@ -8,6 +8,8 @@ export interface Dialect {
   writeFileMethod: "PUT" | "POST";
   /** How a list continues: by the link in its answer, or by numbers asked for, since an array has no room for a link. */
   pages: "links" | "numbers";
+  /** Last word of the path of what a sandbox's way out has decided. */
+  egressDecisions: "egress-decisions" | "egressDecisions";
   /** `source` instead of `image` when a disk image is made. */
   imageBySource: boolean;
 }
@@ -20,6 +22,7 @@ export function dialectOf(apiVersion: string): Dialect {
     createMethod: newer ? "POST" : "PUT",
     writeFileMethod: newer ? "POST" : "PUT",
     pages: newer ? "links" : "numbers",
+    egressDecisions: newer ? "egressDecisions" : "egress-decisions",
     imageBySource: newer,
   };
 }

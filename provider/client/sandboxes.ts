@@ -151,7 +151,8 @@ export class SandboxesApi {
   /** What of its requests was let out lately, and what was not; oldest first. */
   egressDecisions(id: string, { signal }: CallOptions = {}): Promise<EgressDecisionsView> {
     const action = `read what left sandbox "${id}"`;
-    const request = { method: "GET", path: `${this.path(id)}/egress-decisions`, action, signal } as const;
+    const noun = this.#http.plane.dialect.egressDecisions;
+    const request = { method: "GET", path: `${this.path(id)}/${noun}`, action, signal } as const;
     return this.#http.json(egressDecisionsView, request);
   }
 

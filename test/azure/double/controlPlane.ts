@@ -90,6 +90,8 @@ export class ControlPlane {
       roleFrom: old?.roleFrom ?? performance.now() + this.#pace.roleDelayMs,
       sandboxes: old?.sandboxes ?? new Map(),
       images: old?.images ?? new Map(),
+      secrets: old?.secrets ?? new Map(),
+      egressPolicies: old?.egressPolicies ?? new Map(),
     };
     this.groups.set(key, group);
     const error = this.#pace.operationErrors.shift();

@@ -2,6 +2,7 @@ import type { ControlPlane } from "./controlPlane";
 import { DiskImages } from "./diskImages";
 import { Guest } from "./guest";
 import type { Pace, StoredGroup } from "./model";
+import { Named } from "./named";
 import { Sandboxes } from "./sandboxes";
 import { newer, older, WireError, type WireReply, type WireRequest } from "./wire";
 
@@ -13,24 +14,29 @@ export class DataPlane {
   readonly #images: DiskImages;
   readonly #sandboxes: Sandboxes;
   readonly #guest: Guest;
+  readonly #named: Named;
 
   constructor(control: ControlPlane, pace: Pace, violations: string[]) {
     this.#control = control;
     this.#images = new DiskImages(pace, violations);
     this.#sandboxes = new Sandboxes(pace, violations);
     this.#guest = new Guest(violations);
+    this.#named = new Named(violations);
   }
 
   async handle(request: WireRequest): Promise<WireReply> {
     const { group, parts } = this.open(request);
     const [noun, id, ...rest] = parts;
     if (noun === "diskimages") return this.#images.handle(request, group, id, rest[0]);
+    if (noun === "secrets" || noun === "egressPolicies") {
+      return this.#named.handle(request, group, noun, id, rest[0]);
+    }
     if (noun !== "sandboxes") throw new WireError(404, "NotFound", request.path);
     const [verb, ...more] = rest;
     if (verb === "executeCommand" || verb === "executeShellCommand" || verb === "files") {
       return this.#guest.handle(request, this.#sandboxes.running(group, id!), verb, more[0]);
     }
-    return this.#sandboxes.handle(request, group, id, verb);
+    return this.#sandboxes.handle(request, group, id, verb, more[0]);
   }
 
   /** The group that a path lies in, and the words after it; refuses strangers as the service does. */

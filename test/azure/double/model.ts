@@ -1,5 +1,7 @@
 import type { FolderVm } from "../../host/fakes/machines";
 
+export type StoredPort = { port: number } & Record<string, unknown>;
+
 /** What the double keeps of a sandbox. */
 export interface StoredSandbox {
   id: string;
@@ -9,7 +11,9 @@ export interface StoredSandbox {
   entrypoint?: string[];
   environment: Record<string, string>;
   lifecycle: object;
-  ports: unknown[];
+  ports: StoredPort[];
+  egressPolicy?: object;
+  egressPolicyId?: string;
   createdAt: string;
   state: string;
   stateDetails?: { stoppedReason: string; stoppedAt: string };
@@ -45,6 +49,8 @@ export interface StoredGroup {
   roleFrom: number;
   sandboxes: Map<string, StoredSandbox>;
   images: Map<string, StoredImage>;
+  secrets: Map<string, Record<string, string>>;
+  egressPolicies: Map<string, object>;
 }
 
 export interface StoredOperation {

@@ -3,7 +3,7 @@ import { cpuMillis, sizeMiB } from "../../../provider/client/wire/quantities";
 import { FolderVm } from "../../host/fakes/machines";
 import { isPublicImage } from "./diskImages";
 import { labelled, listOf, requireGuid, requireMethod } from "./listing";
-import type { Pace, StoredGroup, StoredSandbox } from "./model";
+import type { Pace, StoredGroup, StoredPort, StoredSandbox } from "./model";
 import { checkBody } from "./schemas";
 import { jsonOf, older, WireError, type WireReply, type WireRequest } from "./wire";
 
@@ -19,7 +19,7 @@ export class Sandboxes {
     this.#violations = violations;
   }
 
-  handle(request: WireRequest, group: StoredGroup, id?: string, verb?: string): WireReply {
+  handle(request: WireRequest, group: StoredGroup, id?: string, verb?: string, more?: string): WireReply {
     if (id === undefined || id === "") {
       if (request.method !== "GET") return this.#create(request, group);
       return listOf(
@@ -36,9 +36,16 @@ export class Sandboxes {
       advance(sandbox);
       return { status: 200, json: viewOf(sandbox, request) };
     }
+    if (request.method === "GET" && verb === "ports") return { status: 200, json: { ports: sandbox.ports } };
     if (request.method !== "POST") throw new WireError(405, "MethodNotAllowed", request.method);
     if (verb === "stop") return this.#stop(request, sandbox);
     if (verb === "resume") return this.#resume(request, sandbox);
+    if (verb === "ports") return this.#changePorts(request, sandbox, more);
+    if (verb === "egresspolicy") {
+      sandbox.egressPolicy = checkBody("egress", jsonOf(request), request, this.#violations);
+      sandbox.egressPolicyId = undefined;
+      return { status: 200, json: sandbox.egressPolicy };
+    }
     throw new WireError(404, "NotFound", request.path);
   }
 
@@ -67,7 +74,9 @@ export class Sandboxes {
       entrypoint: body.entrypoint ?? image?.image.entrypoint,
       environment: body.environment ?? {},
       lifecycle: body.lifecycle ?? defaultLifecycle,
-      ports: [],
+      ports: (body.ports ?? []).map((port) => portOf(id, port as StoredPort)),
+      egressPolicy: body.egressPolicy ?? undefined,
+      egressPolicyId: body.egressPolicyId ?? undefined,
       createdAt: new Date().toISOString().replace("Z", "+00:00"),
       state: this.#pace.createPolls > 0 ? "Creating" : "Running",
       pollsLeft: this.#pace.createPolls,
@@ -77,6 +86,22 @@ export class Sandboxes {
     };
     group.sandboxes.set(id, sandbox);
     return { status: request.apiVersion === older ? 200 : 201, json: viewOf(sandbox, request, true) };
+  }
+
+  #changePorts(request: WireRequest, sandbox: StoredSandbox, verb?: string): WireReply {
+    if (verb === "add") {
+      const port = checkBody("port", jsonOf(request), request, this.#violations) as StoredPort;
+      if (sandbox.ports.some((other) => other.port === port.port)) {
+        throw new WireError(409, "PortAlreadyExists", `Port ${port.port} already exists.`);
+      }
+      sandbox.ports.push(portOf(sandbox.id, port));
+    } else {
+      const { port } = jsonOf(request) as { port: number };
+      const at = sandbox.ports.findIndex((other) => other.port === port);
+      if (at < 0) throw new WireError(404, "PortNotFound", `Port ${port} was not found.`);
+      sandbox.ports.splice(at, 1);
+    }
+    return { status: 200, json: { ports: sandbox.ports } };
   }
 
   #delete(request: WireRequest, group: StoredGroup, sandbox: StoredSandbox | undefined): WireReply {
@@ -113,6 +138,13 @@ export class Sandboxes {
   }
 }
 
+/** With what the service fills in. */
+function portOf(id: string, port: StoredPort): StoredPort {
+  if (!port.auth) throw new WireError(400, "InvalidRequest", "auth is required.", { auth: ["auth is required."] });
+  const url = `https://${id}--${port.port}.eastus2.adcproxy.io`;
+  return { activationMode: "Manual", protocol: "Http", ...port, url };
+}
+
 function advance(sandbox: StoredSandbox): void {
   if (!sandbox.settlesTo || sandbox.pollsLeft-- > 0) return;
   sandbox.state = sandbox.settlesTo;
@@ -138,7 +170,7 @@ function resourcesOf(asked: { cpu: string; memory: string; disk?: string | null 
 
 function viewOf(sandbox: StoredSandbox, request: WireRequest, isNew = false): object {
   const { id, labels, sourcesRef, resources, createdAt, state, ports, lifecycle, entrypoint } = sandbox;
-  const { stateDetails, snapshotId } = sandbox;
+  const { stateDetails, snapshotId, egressPolicy, egressPolicyId } = sandbox;
   return {
     id,
     labels,
@@ -150,6 +182,8 @@ function viewOf(sandbox: StoredSandbox, request: WireRequest, isNew = false): ob
     state,
     ...(stateDetails && { stateDetails, snapshotId, coldStorageSizeInMB: 39 }),
     ports,
+    ...(egressPolicy && { egressPolicy }),
+    ...(egressPolicyId && { egressPolicyId }),
     connections: [],
     credentialRefs: [],
     ...(state === "Running" && { region: "eastus2" }),

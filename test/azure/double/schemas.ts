@@ -1,8 +1,10 @@
-import type { z } from "zod";
+import { z } from "zod";
 import { createDiskImageContent } from "../../../provider/client/wire/diskImages";
+import { egressPolicy } from "../../../provider/client/wire/egress";
 import { executeCommandContent, executeShellCommandContent } from "../../../provider/client/wire/exec";
 import { mkdirContent } from "../../../provider/client/wire/files";
 import { groupPatch, groupPut } from "../../../provider/client/wire/groups";
+import { createPort } from "../../../provider/client/wire/ports";
 import { createSandboxContent } from "../../../provider/client/wire/sandboxes";
 import { WireError, type WireRequest } from "./wire";
 
@@ -12,6 +14,9 @@ interface KnownBody {
   keys: readonly string[];
 }
 
+const egress = [
+  ...["http", "defaultAction", "hostRules", "rules", "tds", "transportRules", "trafficInspection", "enforcementMode"],
+];
 const exec = ["command", "environment", "workingDirectory", "user", "activationMode"];
 
 /** Keys from the API description; what a host of ours knows beyond it is none of Azure's. */
@@ -33,6 +38,10 @@ export const bodies = {
   newerImage: { schema: createDiskImageContent.partial(), keys: ["name", "labels", "source", "vnetConnectionName"] },
   exec: { schema: executeCommandContent, keys: [...exec, "args"] },
   shell: { schema: executeShellCommandContent, keys: [...exec, "shell"] },
+  port: { schema: createPort, keys: ["name", "port", "auth", "activationMode", "protocol", "ipAccessControl", "cors"] },
+  egress: { schema: egressPolicy, keys: egress },
+  namedEgress: { schema: egressPolicy, keys: [...egress, "name", "description"] },
+  secret: { schema: z.looseObject({ values: z.record(z.string(), z.string()) }), keys: ["values"] },
   mkdir: { schema: mkdirContent, keys: ["path", "createParents", "mode"] },
 } as const satisfies Record<string, KnownBody>;
 
