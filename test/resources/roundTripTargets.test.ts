@@ -32,7 +32,7 @@ const group = fc.record({
   tags: optional(tags),
 });
 const image = {
-  image: fc.constantFrom("python:3.12", "docker.io/library/debian:latest", "ghcr.io/a/b@sha256:" + "0".repeat(64)),
+  image: fc.constantFrom("python:3.12", "docker.io/library/debian:latest", `ghcr.io/a/b@sha256:${"0".repeat(64)}`),
   credentials: optional(fc.record({ username: fc.string({ minLength: 1 }), password: fc.string({ minLength: 1 }) })),
   labels: optional(labels),
 };
@@ -72,7 +72,7 @@ describe.each(places)(
       [
         diskImage,
         () => ({ group: home.id }),
-        fc.record(isNewer ? image : { ...image, entrypoint: optional(argv), cmd: optional(argv) }),
+        isNewer ? fc.record(image) : fc.record({ ...image, entrypoint: optional(argv), cmd: optional(argv) }),
       ],
       [sandbox, () => ({ group: home.id, image: "python" }), box],
     ];
