@@ -8,7 +8,7 @@ import type { GuestAgent } from "../guestAgent";
 import { killAndWait } from "../processes";
 import type { Accelerator } from "./accelerator";
 import type { Environment } from "./environment";
-import { formatLayer, overlaidLayer, overlayLayer } from "./layerDisk";
+import { findLayer, formatLayer, overlayLayer } from "./layerDisk";
 import { qemuArguments } from "./machine";
 import { loadState } from "./migration";
 import { lastWords, type QemuProcess, removeVmDirectory, startQemu } from "./qemuProcess";
@@ -82,7 +82,7 @@ export async function cloneGuest(
   const { spec, ramPath, statePath } = template;
   await mkdir(directory, { recursive: true, mode: 0o700 });
   await overlayLayer(directory, template.diskPath, spec);
-  const request = copyOf(context, directory, spec, { ramPath, statePath });
+  const request = await copyOf(context, directory, spec, { ramPath, statePath });
   return launch(context, request, cloneLimitMs, signal, async (qemu) => {
     await loadState(qemu);
     await qemu.qmp.execute("cont");
@@ -98,7 +98,7 @@ export async function continueGuest(
 ): Promise<Launched> {
   const { accelerator, spec } = saved.facts;
   const there = { ...context, accelerator, connectAgent: keepingPrograms(context.connectAgent) };
-  const request = copyOf(there, directory, spec, saved);
+  const request = await copyOf(there, directory, spec, saved);
   return launch(there, request, cloneLimitMs, options.signal, async (qemu) => {
     await loadState(qemu);
     await options.beforeRun();
@@ -106,14 +106,14 @@ export async function continueGuest(
   });
 }
 
-function copyOf(
+async function copyOf(
   { environment, accelerator }: LaunchContext,
   directory: string,
   spec: TemplateSpec,
   { ramPath, statePath }: { ramPath: string; statePath: string },
-) {
+): Promise<SpawnRequest> {
   const memory = { kind: "copyOnWrite", path: ramPath } as const;
-  const argv = qemuArguments(environment, accelerator, spec, memory, overlaidLayer(directory, spec));
+  const argv = qemuArguments(environment, accelerator, spec, memory, await findLayer(directory, spec));
   return { directory, argv, files: [statePath], fileSizeLimit: fileSizeLimit(spec) };
 }
 

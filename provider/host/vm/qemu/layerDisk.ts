@@ -1,4 +1,4 @@
-import { link, open, writeFile } from "node:fs/promises";
+import { link, open, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { TemplateSpec } from "../driver";
 import { runTool } from "../runTool";
@@ -55,15 +55,16 @@ export async function formatLayer(
 
 /** Makes a disk in the directory that begins as the template's and keeps what is written to itself. */
 export async function overlayLayer(directory: string, templateDisk: string, spec: TemplateSpec): Promise<void> {
-  const disk = overlaidLayer(directory, spec);
-  if (!disk) return;
+  if (writableLayer(spec) === "memory") return;
   // The template may be removed while the clone lives.
-  await link(templateDisk, disk.base);
-  await writeFile(disk.path, emptyOverlay(layerBytes(spec.diskMiB)), { flag: "wx", mode: 0o600 });
+  await link(templateDisk, join(directory, baseFile));
+  await writeFile(join(directory, overlayFile), emptyOverlay(layerBytes(spec.diskMiB)), { flag: "wx", mode: 0o600 });
 }
 
-/** The disk that `overlayLayer` made in the directory. */
-export function overlaidLayer(directory: string, spec: TemplateSpec): Required<LayerDisk> | undefined {
+/** The disk that one of the two above made in the directory. */
+export async function findLayer(directory: string, spec: TemplateSpec): Promise<LayerDisk | undefined> {
   if (writableLayer(spec) === "memory") return undefined;
+  const isClone = (await readdir(directory)).includes(overlayFile);
+  if (!isClone) return { path: join(directory, layerFile) };
   return { path: join(directory, overlayFile), base: join(directory, baseFile) };
 }
