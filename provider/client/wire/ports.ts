@@ -78,11 +78,9 @@ const portShape = {
 };
 
 /** A port as it is declared. Views are taken too: clients send back what they read. */
-export const createPort = z.looseObject({
-  ...portShape,
-  auth: portAuth
-    .nullish()
-    .refine((auth) => auth !== null && auth !== undefined, "say who may call: {anonymous: true}?"),
+export const createPort = z.looseObject({ ...portShape, auth: portAuth.nullish() }).superRefine(({ auth }, context) => {
+  // Not a refinement of `auth` itself, which is not asked where the key is missing.
+  if (!auth) context.addIssue({ code: "custom", path: ["auth"], message: "say who may call: {anonymous: true}?" });
 });
 export interface CreatePort {
   name?: string | null;

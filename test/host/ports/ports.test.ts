@@ -191,6 +191,10 @@ describe("a host that serves TLS", () => {
     };
     await call("PUT", `${armPath}/g1`, { location: "local" });
     const sourcesRef = { diskImage: { name: "ubuntu", isPublic: true } };
+    for (const auth of [undefined, null]) {
+      const refused = await call("PUT", collection, { sourcesRef, ports: [{ port: 8080, auth }] });
+      expect(refused).toMatchObject({ status: 400, errors: { "ports.0.auth": [expect.any(String)] } });
+    }
     const { id, ports } = await call("PUT", collection, { sourcesRef, ports: [{ port: 8080, auth: {} }] });
     await call("POST", `${collection}/${id}/executeShellCommand`, {
       command: `nohup setsid bash -c '${perlServer(8080, "safe").replaceAll("'", "'\\''")}' >/dev/null 2>&1 & sleep 1`,
