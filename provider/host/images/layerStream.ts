@@ -94,6 +94,8 @@ async function compressionOf(file: FileHandle): Promise<"gzip" | "zstd" | undefi
 }
 
 async function* fileChunks(file: FileHandle, hash: Hash | undefined, signal?: AbortSignal): AsyncGenerator<Buffer> {
+  // A stream that is made over an aborted signal fails before anybody listens, which ends the whole process.
+  signal?.throwIfAborted();
   const stream = createReadStream("", { fd: file, start: 0, highWaterMark: chunkBytes, autoClose: false, signal });
   for await (const chunk of stream) {
     hash?.update(chunk);

@@ -14,6 +14,8 @@ export async function resolveRootfsTar(path: string, signal?: AbortSignal): Prom
       hint: "pack a directory first: tar -C DIR -cf rootfs.tar .",
     });
   }
+  // A stream that is made over an aborted signal fails before anybody listens, which ends the whole process.
+  signal?.throwIfAborted();
   const hash = createHash("sha256");
   for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024, signal })) hash.update(chunk);
   return `sha256:${hash.digest("hex")}`;

@@ -5,7 +5,8 @@ import type { CrashedHost } from "./crashedHost";
 
 /** All that a data directory may hold. */
 const dataEntries = /^(host\.log(\.1)?|host\.sock|state\.db(-wal)?|vms|templates|images|initramfs)$/;
-const machineFiles = /^(agent\.sock|qmp\.sock|qemu\.log|vm\.json|machine\.json)$/;
+const machineFiles = /^(agent\.sock|qmp\.sock|qemu\.log|vm\.json|machine\.json|disk\.base|disk\.qcow2)$/;
+const templateFiles = /^(disk )?meta\.json ram state$/;
 
 /** What is there that no record stands for, looked at from outside; empty when all is well. */
 export function auditLeftovers(host: CrashedHost, records: SandboxView[], temporary: string): string[] {
@@ -42,7 +43,7 @@ function auditFiles(dataDir: string, alive: string[]): string[] {
   }
   for (const key of list(join(dataDir, "templates"))) {
     const files = list(join(dataDir, "templates", key)).join(" ");
-    if (files !== "meta.json ram state") findings.push(`templates/${key} (${files})`);
+    if (!templateFiles.test(files)) findings.push(`templates/${key} (${files})`);
   }
   for (const name of list(join(dataDir, "images"))) {
     const files = list(join(dataDir, "images", name)).join(" ");
