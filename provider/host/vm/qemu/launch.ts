@@ -35,6 +35,8 @@ export interface Launched {
 
 /** A clone is up within a second; this is for a machine under heavy load. */
 const cloneLimitMs = 30_000;
+/** One that goes on has its memory on disk, and cannot always be tried again. */
+const continueLimitMs = 120_000;
 /** QEMU closes its sockets one after the other. */
 const deathGraceMs = 500;
 
@@ -94,14 +96,14 @@ export async function continueGuest(
   context: LaunchContext,
   directory: string,
   saved: SavedMachine,
-  options: { beforeRun(): Promise<void>; signal?: AbortSignal },
+  options: { beforeRun?(qemu: QemuProcess): Promise<void>; signal?: AbortSignal },
 ): Promise<Launched> {
   const { accelerator, spec } = saved.facts;
   const there = { ...context, accelerator, connectAgent: keepingPrograms(context.connectAgent) };
   const request = await copyOf(there, directory, spec, saved);
-  return launch(there, request, cloneLimitMs, options.signal, async (qemu) => {
+  return launch(there, request, continueLimitMs, options.signal, async (qemu) => {
     await loadState(qemu);
-    await options.beforeRun();
+    await options.beforeRun?.(qemu);
     await qemu.qmp.execute("cont");
   });
 }

@@ -187,7 +187,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
     vmId: string,
     target: string,
     { signal }: SaveOptions,
-    copyFiles: boolean,
+    copy: boolean,
   ): Promise<{ vm: QemuVm; saved: SavedMachine; wasPaused: boolean }> => {
     const vm = vms.get(vmId);
     if (!vm) throw new SandboxesError("NotFound", `the virtual machine "${vmId}" does not run`);
@@ -200,7 +200,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
     try {
       await vm.pause();
       const save = (paths: { ramPath: string; statePath: string }) => vm.save(paths, memoryBytes, either);
-      return { vm, saved: await writeSaved(target, facts, save, copyFiles ? directory : undefined), wasPaused };
+      return { vm, saved: await writeSaved(target, facts, save, { directory, copy }), wasPaused };
     } catch (error) {
       if (!wasPaused) await vm.resume();
       if (limit.aborted) throw new SandboxesError("Timeout", `it was not saved within ${saveLimitMs} ms`);
@@ -308,13 +308,14 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         // What it changes on its disk does not fit its saved memory any more.
         const hasDisk = (await ownFiles(directory)).length > 0;
         const forget = () => removeSaved(savedDirectory);
-        const beforeRun = async () => {
+        const beforeRun = async (qemu: QemuProcess) => {
+          // From here on the process can be adopted: once nothing is saved any more, it is the machine.
+          await markReady(qemu);
           if (hasDisk) await forget();
         };
         try {
           const { qemu, agent } = await continueGuest(launchContext, directory, saved, { beforeRun, signal: either });
           const vm = register(vmId, qemu, { agent, paused: false });
-          await markReady(qemu);
           either.throwIfAborted();
           if (!hasDisk) await forget();
           return vm;
@@ -339,7 +340,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       checkFacts(saved.facts, launchContext);
       const launch = async (directory: string, signal: AbortSignal): Promise<Launched> => {
         await placeOwnFiles(saved, directory);
-        return continueGuest(launchContext, directory, saved, { beforeRun: async () => {}, signal });
+        return continueGuest(launchContext, directory, saved, { signal });
       };
       return start(cloneOptions, launch, saved.facts);
     },

@@ -29,20 +29,21 @@ const copyLimitMs = 10 * 60_000;
 
 /**
  * Makes `directory` hold a machine: complete and on disk for certain, or not there at all. `save` writes memory and
- * state; the files that the VM in `from` has of its own are copied along when asked for.
+ * state, and stops the VM in `own.directory`, whose own files are copied along or, if they are to stay, written out.
  */
 export async function writeSaved(
   directory: string,
   facts: MachineFacts,
   save: (paths: { ramPath: string; statePath: string }) => Promise<void>,
-  from?: string,
+  own: { directory: string; copy: boolean },
 ): Promise<SavedMachine> {
   const work = `${directory}.new`;
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { mode: 0o700, recursive: true });
   try {
     await save({ ramPath: join(work, files.ram), statePath: join(work, files.state) });
-    if (from !== undefined) await copyOwnFiles(from, join(work, files.own));
+    if (own.copy) await copyOwnFiles(own.directory, join(work, files.own));
+    else for (const path of await ownFiles(own.directory)) await syncFile(path);
     const ramBytes = (await stat(join(work, files.ram))).size;
     const stateBytes = (await stat(join(work, files.state))).size;
     const meta = { formatVersion: 1, facts, savedAt: new Date().toISOString(), ramBytes, stateBytes };

@@ -43,36 +43,43 @@ async function readNonce(vm: Vm): Promise<string> {
   return (await run(vm.agent, ["cat", "/dev/shm/nonce"])).stdout;
 }
 
-test("a suspended VM is files only, and goes on with its memory, programs left behind and programs under way", async () => {
-  const id = nextId();
-  const vm = await driver.clone(template, { vmId: id });
-  const nonce = await writeNonce(vm);
-  await shell(vm.agent, "sleep 98761 >/dev/null 2>&1 &");
-  const called = await vm.agent.exec({ argv: ["sleep", "98762"], env: { PATH: "/bin" } });
-  const outcome = called.exit.catch((error: unknown) => error);
-  const saved = await driver.suspend(id);
-  expect(saved.sizeBytes).toBeGreaterThan(2 ** 20);
-  expect(processesOf(folder)).toEqual([]);
-  expect((await vm.exited).reason).toMatch(/suspended/);
-  expect(await outcome).toMatchObject({ code: "GuestFailed" });
-  expect(await driver.adopt(id)).toBeUndefined();
-  expect(await driver.suspended(id)).toEqual(saved);
+test.each([
+  ["in memory", 64],
+  ["on a disk", 256],
+])(
+  "a suspended VM is files only, and goes on with its memory and all its programs; its writes %s",
+  async (_where, diskMiB) => {
+    const id = nextId();
+    const vm = await driver.clone(await driver.ensureTemplate({ ...spec, diskMiB }), { vmId: id });
+    const nonce = await writeNonce(vm);
+    await shell(vm.agent, "echo written > /written; sleep 98761 >/dev/null 2>&1 &");
+    const called = await vm.agent.exec({ argv: ["sleep", "98762"], env: { PATH: "/bin" } });
+    const outcome = called.exit.catch((error: unknown) => error);
+    const saved = await driver.suspend(id);
+    expect(saved.sizeBytes).toBeGreaterThan(2 ** 20);
+    expect(processesOf(folder)).toEqual([]);
+    expect((await vm.exited).reason).toMatch(/suspended/);
+    expect(await outcome).toMatchObject({ code: "GuestFailed" });
+    expect(await driver.adopt(id)).toBeUndefined();
+    expect(await driver.suspended(id)).toEqual(saved);
 
-  const again = await driver.wake(id);
-  expect(await readNonce(again)).toBe(nonce);
-  const running = await guestProcesses(again.agent);
-  expect(running).toContain("sleep 98761");
-  expect(running).toContain("sleep 98762");
-  expect(await driver.suspended(id)).toBeUndefined();
+    const again = await driver.wake(id);
+    expect(await readNonce(again)).toBe(nonce);
+    const running = await guestProcesses(again.agent);
+    expect(running).toContain("sleep 98761");
+    expect(running).toContain("sleep 98762");
+    expect(await driver.suspended(id)).toBeUndefined();
 
-  // And once more: what it maps now is no template.
-  await shell(again.agent, "echo second > /dev/shm/second");
-  await driver.suspend(id);
-  const third = await driver.wake(id);
-  expect(await readNonce(third)).toBe(nonce);
-  expect((await run(third.agent, ["cat", "/dev/shm/second"])).stdout).toBe("second\n");
-  expect(await guestProcesses(third.agent)).toContain("sleep 98761");
-});
+    // And once more: what it maps now is no template.
+    await shell(again.agent, "echo second > /dev/shm/second");
+    await driver.suspend(id);
+    const third = await driver.wake(id);
+    expect(await readNonce(third)).toBe(nonce);
+    expect((await shell(third.agent, "echo 3 > /proc/sys/vm/drop_caches; cat /written")).stdout).toBe("written\n");
+    expect((await run(third.agent, ["cat", "/dev/shm/second"])).stdout).toBe("second\n");
+    expect(await guestProcesses(third.agent)).toContain("sleep 98761");
+  },
+);
 
 test("a VM that an earlier process suspended goes on, and so does one that it was suspending", async () => {
   const [asleep, between] = [nextId(), nextId()];
@@ -178,16 +185,16 @@ test("a saved machine that is damaged counts as none", async () => {
 test("files of a machine's own go with it", async () => {
   const id = nextId();
   await driver.clone(template, { vmId: id });
-  await writeFile(join(folder, "vms", id, "disk"), "its own");
-  const directory = join(folder, "with-disk");
+  await writeFile(join(folder, "vms", id, "notes"), "its own");
+  const directory = join(folder, "with-notes");
   await driver.save(id, directory);
-  await writeFile(join(folder, "vms", id, "disk"), "changed later");
+  await writeFile(join(folder, "vms", id, "notes"), "changed later");
   const copy = nextId();
   await driver.restore(directory, { vmId: copy });
-  expect(await readFile(join(folder, "vms", copy, "disk"), "utf8")).toBe("its own");
+  expect(await readFile(join(folder, "vms", copy, "notes"), "utf8")).toBe("its own");
   await driver.suspend(id);
   await driver.wake(id);
-  expect(await readFile(join(folder, "vms", id, "disk"), "utf8")).toBe("changed later");
+  expect(await readFile(join(folder, "vms", id, "notes"), "utf8")).toBe("changed later");
   await rm(directory, { recursive: true });
 });
 
