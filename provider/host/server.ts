@@ -15,13 +15,18 @@ import { logRequests } from "./serverLog";
 import { createNetwork, type NetworkOptions } from "./serverNetwork";
 import { type ServerTls, selfSignedTls } from "./serverTls";
 import { Admission, type AdmissionOptions } from "./services/admission";
+import { CommitService } from "./services/commits";
 import { DiskImageService } from "./services/diskImages";
 import { ExecService } from "./services/exec";
 import { FileService } from "./services/files";
 import { GroupService } from "./services/groups";
+import { LifecycleService } from "./services/lifecycle";
 import { recover } from "./services/recovery";
 import { SandboxService } from "./services/sandboxes";
 import { SecretService } from "./services/secrets";
+import { SnapshotShelf } from "./services/snapshotShelf";
+import { SnapshotService } from "./services/snapshots";
+import { StatsService } from "./services/stats";
 import { StatusService } from "./services/status";
 import type { openDatabase } from "./store/database";
 import { DiskImageStore } from "./store/diskImageStore";
@@ -29,6 +34,7 @@ import { GroupStore } from "./store/groupStore";
 import { SandboxStore } from "./store/sandboxStore";
 import { SecretBox } from "./store/secretBox";
 import { SecretStore } from "./store/secretStore";
+import { SnapshotStore } from "./store/snapshotStore";
 import type { VmDriver } from "./vm/driver";
 
 export interface HostServerOptions extends NetworkOptions {
@@ -111,6 +117,7 @@ export function createHostServer(options: HostServerOptions): HostServer {
           await app.close();
           services.ports.close();
           services.egress.close();
+          services.lifecycle.close();
           await services.sandboxes.close();
           await services.diskImages.close();
           await options.driver.close();
@@ -188,11 +195,23 @@ function createServices(
     secretValue: (groupKey, id, key) => secrets.secretValue(groupKey, id, key),
     sandboxes: () => sandboxes,
   });
-  const sandboxes: SandboxService = new SandboxService({
-    ...{ store: sandboxStore, diskImages, driver, admission, network, log },
+  const shelf = new SnapshotShelf({
+    store: new SnapshotStore(database),
+    directory: join(options.dataDir, "snapshots"),
   });
+  const lifecycle = new LifecycleService({
+    ...{ store: sandboxStore, log },
+    suspend: (record) => sandboxes.stopIdle(record),
+    remove: ({ groupKey, id }) => sandboxes.delete(groupKey, id),
+  });
+  const sandboxes: SandboxService = new SandboxService({
+    ...{ store: sandboxStore, diskImages, driver, admission, snapshots: shelf, network, lifecycle, log },
+  });
+  const snapshots = new SnapshotService({ shelf, sandboxes, driver });
+  const commits = new CommitService({ sandboxes, diskImages, directory: join(options.dataDir, "commits") });
   const empty = async (groupKey: string) => {
     await sandboxes.empty(groupKey);
+    await snapshots.empty(groupKey);
     diskImages.empty(groupKey);
     secrets.empty(groupKey);
     egress.empty(groupKey);
@@ -210,6 +229,12 @@ function createServices(
     admission,
     driver,
   });
-  const recovery = { groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, log };
-  return { groups, diskImages, sandboxes, exec, files, secrets, ports, egress, status, recovery };
+  const stats = new StatsService({ sandboxes });
+  const recovery = {
+    ...{ groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, snapshots, commits, lifecycle, log },
+  };
+  return {
+    ...{ groups, diskImages, sandboxes, exec, files, secrets, ports, egress, status, recovery },
+    ...{ snapshots, commits, lifecycle, stats },
+  };
 }

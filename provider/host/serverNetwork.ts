@@ -47,7 +47,10 @@ export function createNetwork(parts: NetworkParts): {
   });
   const ports = new PortService({
     ...{ store, log },
-    sandboxes: { running: (...call) => parts.sandboxes().running(...call) },
+    sandboxes: {
+      running: (...call) => parts.sandboxes().running(...call),
+      hold: (id) => parts.sandboxes().hold(id),
+    },
     bindHost: "host" in listen ? listen.host : "127.0.0.1",
     tls: tls && { cert: tls.cert, key: tls.key },
     token: options.token,

@@ -14,7 +14,7 @@ const connectWithinMs = 15_000;
 
 export interface PortServiceParts {
   store: SandboxStore;
-  sandboxes: Pick<SandboxService, "running">;
+  sandboxes: Pick<SandboxService, "running" | "hold">;
   /** Where listeners listen: where the host itself does, or this machine's loopback. */
   bindHost: string;
   tls?: { cert: string; key: string };
@@ -165,7 +165,9 @@ export class PortService {
     const { vm } = await this.#parts.sandboxes.running(groupKey, id, onDemand);
     const limit = AbortSignal.timeout(connectWithinMs);
     try {
-      return await vm.agent.connectPort(port, { signal: AbortSignal.any([signal, limit]) });
+      const connection = await vm.agent.connectPort(port, { signal: AbortSignal.any([signal, limit]) });
+      connection.once("close", this.#parts.sandboxes.hold(id));
+      return connection;
     } catch (error) {
       if (isSandboxesError(error) || !limit.aborted) throw error;
       throw new SandboxesError("Timeout", `Sandbox '${id}' did not answer within ${connectWithinMs} ms`);

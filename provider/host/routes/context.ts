@@ -1,11 +1,14 @@
 import type { EgressService } from "../egress/egressService";
 import type { PortService } from "../ports/portService";
+import type { CommitService } from "../services/commits";
 import type { DiskImageService } from "../services/diskImages";
 import type { ExecService } from "../services/exec";
 import type { FileService } from "../services/files";
 import type { GroupService } from "../services/groups";
 import type { SandboxService } from "../services/sandboxes";
 import type { SecretService } from "../services/secrets";
+import type { SnapshotService } from "../services/snapshots";
+import type { StatsService } from "../services/stats";
 import type { StatusService } from "../services/status";
 import type { VmDriver } from "../vm/driver";
 import type { ReplayMemory } from "./replay";
@@ -15,6 +18,9 @@ export interface RouteContext {
   groups: GroupService;
   diskImages: DiskImageService;
   sandboxes: SandboxService;
+  snapshots: SnapshotService;
+  commits: CommitService;
+  stats: StatsService;
   exec: ExecService;
   files: FileService;
   secrets: SecretService;

@@ -61,7 +61,8 @@ export function diskImageRoutes(app: FastifyInstance, context: RouteContext): vo
   });
 }
 
-function diskImageView(record: DiskImageRecord): object {
+/** As Azure answers it, with what this host tells besides. */
+export function diskImageView(record: DiskImageRecord): object {
   const { id, name, labels, base, entrypoint, cmd, digest, warmUp, state, createdAt, updatedAt, errorCode } = record;
   return {
     id,

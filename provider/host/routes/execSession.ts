@@ -51,7 +51,9 @@ export async function serveExecStream(context: RouteContext, socket: WebSocket, 
     socket.close(1000);
   } catch (error) {
     if (gone.signal.aborted) return;
-    const known = isSandboxesError(error) ? error : new SandboxesError("Internal", "The host failed unexpectedly");
+    const explained = context.exec.explained(target.group, target.id, error);
+    const unexpected = new SandboxesError("Internal", "The host failed unexpectedly");
+    const known = isSandboxesError(explained) ? explained : unexpected;
     await send(socket, { type: "error", code: known.serviceCode, message: known.message }).catch(() => undefined);
     socket.close(1011);
   } finally {

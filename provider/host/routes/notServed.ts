@@ -4,11 +4,8 @@ import { dataPlaneGroup } from "./request";
 
 /** What Azure has and this host has not yet: 501, which no SDK repeats, and not a 404 that would read as "gone". */
 const notServed = [
-  ...["snapshots", "volumes"].map((name) => `${dataPlaneGroup}/${name}`),
-  ...[
-    ...["snapshot", "commit", "lifecycle", "stats", "enable", "disable", "logstream", "processes"],
-    ...["volumes", "containers"],
-  ].map((name) => `${dataPlaneGroup}/sandboxes/:id/${name}`),
+  ...["volumes"].map((name) => `${dataPlaneGroup}/${name}`),
+  ...[...["logstream", "processes", "volumes", "containers"]].map((name) => `${dataPlaneGroup}/sandboxes/:id/${name}`),
 ];
 
 /** Answers for addresses that exist on Azure but not here. */

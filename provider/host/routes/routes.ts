@@ -15,6 +15,7 @@ import { renderError } from "./renderError";
 import { checkApiVersion } from "./request";
 import { sandboxRoutes } from "./sandboxes";
 import { secretRoutes } from "./secrets";
+import { snapshotRoutes } from "./snapshots";
 import { statusRoutes } from "./status";
 
 /** All that the host answers. */
@@ -52,6 +53,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   groupRoutes(app, context);
   diskImageRoutes(app, context);
   sandboxRoutes(app, context);
+  snapshotRoutes(app, context);
   execRoutes(app, context);
   execStreamRoutes(app, context);
   fileRoutes(app, context);

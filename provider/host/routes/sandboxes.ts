@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { SandboxesError } from "../../client/errors";
-import { createSandboxContent, updateSandboxContent } from "../../client/wire/sandboxes";
+import { createSandboxContent, lifecyclePolicy, updateSandboxContent } from "../../client/wire/sandboxes";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { RouteContext } from "./context";
 import { page } from "./paging";
@@ -68,6 +68,23 @@ export function sandboxRoutes(app: FastifyInstance, context: RouteContext): void
   app.post(`${collection}/:id/resume`, async (request) =>
     view(request, await sandboxes.resume(...groupAndIdOf(context, request))),
   );
+
+  app.post(`${collection}/:id/disable`, async (request) =>
+    view(request, await sandboxes.disable(...groupAndIdOf(context, request))),
+  );
+
+  app.post(`${collection}/:id/enable`, async (request) =>
+    view(request, await sandboxes.enable(...groupAndIdOf(context, request))),
+  );
+
+  /** The sandbox, and beside its fields those of the policy: Azure answers the one, its Python SDK reads the other. */
+  app.post(`${collection}/:id/lifecycle`, async (request) => {
+    const policy = lifecyclePolicy.parse(request.body ?? {});
+    const record = sandboxes.setLifecycle(...groupAndIdOf(context, request), policy);
+    return { ...view(request, record), ...record.lifecycle };
+  });
+
+  app.get(`${collection}/:id/stats`, async (request) => context.stats.read(...groupAndIdOf(context, request)));
 }
 
 /** A sandbox whose ports cannot be opened is not what was asked for. */
@@ -94,7 +111,7 @@ function sandboxView(context: RouteContext, request: FastifyRequest, record: San
     state,
     stateDetails,
     snapshotId,
-    coldStorageSizeInMB: snapshotId === undefined ? undefined : 0,
+    coldStorageSizeInMB: record.coldStorageMiB,
     ports: portViews(context, request, record),
     connections: [],
     credentialRefs: [],
@@ -110,7 +127,7 @@ function sandboxView(context: RouteContext, request: FastifyRequest, record: San
   };
 }
 
-/** What Azure answers to a stop: an implicit snapshot, which no list shows. Ours is the frozen memory: size 0. */
+/** What Azure answers to a stop: an implicit snapshot, which no list shows. */
 function snapshotView(record: SandboxRecord): object {
   return {
     id: record.snapshotId,
@@ -118,6 +135,6 @@ function snapshotView(record: SandboxRecord): object {
     sandboxId: record.id,
     createdAtUtc: record.stateDetails?.stoppedAt?.replace("+00:00", "Z"),
     resources: record.resources,
-    sizeInMB: 0,
+    sizeInMB: record.coldStorageMiB,
   };
 }

@@ -19,8 +19,8 @@ export interface AdmissionOptions {
 
 /**
  * Decides whether the machine can hold one more sandbox. Each reserves all the memory that its guest may ever touch,
- * from creation (the template's build too) to deletion, stopped ones as well since they are frozen in memory: so a
- * host never promises what it does not have. `memoryBudgetMiB` above the machine's memory overcommits on purpose.
+ * from creation (the template's build too) to deletion, but not while it is stopped and on disk: so a host never
+ * promises what it does not have, and a stopped sandbox may have to wait for memory. `memoryBudgetMiB` above the machine's memory overcommits on purpose.
  * Processors are shared, not reserved; starts queue for them, one of each group in turn.
  */
 export class Admission {

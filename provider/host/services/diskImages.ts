@@ -1,10 +1,12 @@
 import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import { type Labels, matchesLabels } from "../../client/wire/labels";
 import type { SandboxSource } from "../../client/wire/sandboxes";
 import { isLocalReference, parseImageReference } from "../images/imageReference";
 import type { CatalogueEntry, ImageStore, StoredImage } from "../images/imageStore";
 import type { DiskImageRecord, DiskImageStore } from "../store/diskImageStore";
+import type { SandboxRecord } from "../store/sandboxStore";
 import type { HostLog } from "./hostLog";
 import { timestamp } from "./timestamp";
 
@@ -61,10 +63,37 @@ export class DiskImageService {
     return this.#store.get(groupKey, record.id) ?? record;
   }
 
+  /** The same of a file of this host's own, a tar of a root file system, which is removed in the end. */
+  async createFromFile(
+    groupKey: string,
+    made: { path: string; base: string; labels: Labels; commit: NonNullable<DiskImageRecord["commit"]> },
+  ): Promise<DiskImageRecord> {
+    const now = timestamp();
+    const { path, base, labels, commit } = made;
+    const record: DiskImageRecord = {
+      ...{ id: randomUUID(), groupKey, base, labels, commit },
+      ...{ state: "Building", createdAt: now, updatedAt: now },
+    };
+    this.#store.put(record);
+    const built = this.#build(record, `rootfs:${path}`).finally(() => rm(path, { force: true }));
+    await settledWithin(built, answerWithinMs);
+    return this.#store.get(groupKey, record.id) ?? record;
+  }
+
+  /** How the image of a sandbox was named by whoever made it. */
+  async baseOf({ groupKey, sourcesRef, imageDigest }: SandboxRecord): Promise<string> {
+    const { diskImage } = sourcesRef as SandboxSource;
+    if (diskImage?.name) return diskImage.name;
+    const known = diskImage?.id ? this.#store.get(groupKey, diskImage.id)?.base : undefined;
+    const image = imageDigest === undefined ? undefined : await this.#images.get(imageDigest);
+    return known ?? image?.reference ?? imageDigest ?? "";
+  }
+
   /** Goes on with imports that a former process left unfinished, and drops images whose group is gone. */
   restart(groupExists: (groupKey: string) => boolean): void {
     for (const record of this.#store.all()) {
       if (!groupExists(record.groupKey)) this.#store.delete(record.id);
+      else if (record.state === "Building" && record.commit) this.#fail(record, "the host ended while it was built");
       else if (record.state === "Building") void this.#build(record);
     }
   }
@@ -129,6 +158,10 @@ export class DiskImageService {
     if (!record) throw unknownImage(id);
     checkNotFailed(record);
     const image = record.digest === undefined ? undefined : await this.#images.get(record.digest);
+    if (record.commit) {
+      if (image) return { image: { ...image, config: record.commit.config }, diskImage: {} };
+      throw new SandboxesError("ImageNotFound", `Cannot use the disk image "${record.id}": its files are gone`);
+    }
     if (image) return { image, diskImage: record };
     // Its files were removed by hand: the reference may still lead to them.
     return { image: await this.#images.import(record.base, { signal }), diskImage: record };
@@ -152,14 +185,14 @@ export class DiskImageService {
     return image;
   }
 
-  #build(record: DiskImageRecord): Promise<void> {
+  #build(record: DiskImageRecord, reference = record.base): Promise<void> {
     const abort = new AbortController();
-    const done = this.#import(record, abort.signal).finally(() => this.#building.delete(record.id));
+    const done = this.#import(record, reference, abort.signal).finally(() => this.#building.delete(record.id));
     this.#building.set(record.id, { abort, done });
     return done;
   }
 
-  async #import(record: DiskImageRecord, signal: AbortSignal): Promise<void> {
+  async #import(record: DiskImageRecord, reference: string, signal: AbortSignal): Promise<void> {
     const update = (change: Partial<DiskImageRecord>) => {
       if (signal.aborted) return;
       this.#store.put({
@@ -169,10 +202,11 @@ export class DiskImageService {
       });
     };
     try {
-      const image = await this.#images.import(record.base, {
+      const image = await this.#images.import(reference, {
         credentials: record.credentials,
         signal,
-        onProgress: (message) => update({ message }),
+        // Of a commit it would speak of the host's own files.
+        onProgress: (message) => update(record.commit ? {} : { message }),
       });
       const { digest, sizeBytes } = image;
       update({ state: "Ready", digest, sizeBytes, message: undefined, credentials: undefined });
@@ -181,8 +215,13 @@ export class DiskImageService {
       this.#log.warn({ diskImage: record.id, error: String(error) }, "image import failed");
       const known = isSandboxesError(error) ? error : new SandboxesError("Internal", "The import failed unexpectedly");
       const message = known.hint ? `${known.message} (${known.hint})` : known.message;
-      update({ state: "Failed", message, errorCode: known.serviceCode, credentials: undefined });
+      const told = record.commit ? message.replaceAll(reference.replace(/^rootfs:/, ""), "of the sandbox") : message;
+      update({ state: "Failed", message: told, errorCode: known.serviceCode, credentials: undefined });
     }
+  }
+
+  #fail(record: DiskImageRecord, message: string): void {
+    this.#store.put({ ...record, state: "Failed", message, errorCode: "InternalError", updatedAt: timestamp() });
   }
 }
 
@@ -191,7 +230,6 @@ const closing = new SandboxesError("HostUnavailable", "The host is stopping");
 function diskImageOf(
   source: SandboxSource | undefined,
 ): { id: string; name?: undefined } | { id?: undefined; name: string } {
-  if (source?.snapshot) throw new SandboxesError("Unsupported", "This host cannot make sandboxes from snapshots yet");
   const { id, name, isPublic } = source?.diskImage ?? {};
   const field = "sourcesRef.diskImage";
   if (id && !name && isPublic !== true) return { id };

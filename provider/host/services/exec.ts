@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { SandboxesError } from "../../client/errors";
+import { isSandboxesError, SandboxesError } from "../../client/errors";
 import type { Program } from "../store/sandboxStore";
 import type { GuestExit, GuestProcess } from "../vm/guestAgent";
 import type { HostLog } from "./hostLog";
@@ -76,7 +76,10 @@ export class ExecService {
       const truncated = stdout.truncated || stderr.truncated;
       return { ...exit, exitCode: exitCodeOf(exit), stdout: stdout.text, stderr: stderr.text, truncated };
     };
-    return unlessAborted(work(), lost, () => {
+    const explained = work().catch((error: unknown) => {
+      throw this.explained(groupKey, id, error);
+    });
+    return unlessAborted(explained, lost, () => {
       this.#log.warn({ sandbox: id, timeoutMs }, "a guest did not end a program in time");
       return new SandboxesError(
         "GuestFailed",
@@ -91,16 +94,34 @@ export class ExecService {
     if (signal.aborted) throw callerGone(id);
     this.started += 1;
     const program = record.program ?? bareProgram;
-    const network = await this.#sandboxes.environment(record);
-    return vm.agent.exec({
-      argv: input.argv,
-      env: { ...network, ...program.env, ...input.environment },
-      cwd: input.workingDirectory || program.workingDirectory,
-      user: input.user || program.user,
-      stdin: input.stdin,
-      timeoutMs: Math.min(input.timeoutMs ?? limits.maxTimeoutMs, limits.maxTimeoutMs),
-      signal,
-      tty: input.tty,
+    const release = this.#sandboxes.hold(record.id);
+    try {
+      const network = await this.#sandboxes.environment(record);
+      const process = await vm.agent.exec({
+        argv: input.argv,
+        env: { ...network, ...program.env, ...input.environment },
+        cwd: input.workingDirectory || program.workingDirectory,
+        user: input.user || program.user,
+        stdin: input.stdin,
+        timeoutMs: Math.min(input.timeoutMs ?? limits.maxTimeoutMs, limits.maxTimeoutMs),
+        signal,
+        tty: input.tty,
+      });
+      process.exit.then(release, release);
+      return process;
+    } catch (error) {
+      release();
+      throw error;
+    }
+  }
+
+  /** What became of a program whose sandbox was stopped: the connection to it has ended, it has not. */
+  explained(groupKey: string, id: string, error: unknown): unknown {
+    if (!isSandboxesError(error, "GuestFailed")) return error;
+    const state = this.#sandboxes.stateOf(groupKey, id);
+    if (state !== "Stopping" && state !== "Stopped") return error;
+    return new SandboxesError("NotRunning", `Sandbox '${id}' was stopped while a program ran in it`, {
+      hint: "the program goes on when the sandbox is resumed; nobody hears of it any more",
     });
   }
 }

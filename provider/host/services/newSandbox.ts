@@ -5,6 +5,7 @@ import type { CreateSandboxContent } from "../../client/wire/sandboxes";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { VmCapabilities } from "../vm/driver";
 import { refuseAzureOnly } from "./azureOnly";
+import { mergedPolicy } from "./lifecyclePlan";
 import { timestamp } from "./timestamp";
 
 const defaults = { cpu: "1000m", memory: "512Mi", disk: "10240Mi" };
@@ -12,7 +13,7 @@ const defaults = { cpu: "1000m", memory: "512Mi", disk: "10240Mi" };
 const limits = { maxCpuMillis: 16_000, minMemoryMiB: 64, minDiskMiB: 16, maxDiskMiB: 2 ** 20 };
 
 /** Nothing idles out and nothing is deleted by time on this host unless it is asked for. */
-const defaultLifecycle = {
+export const defaultLifecycle = {
   autoSuspendPolicy: { enabled: false, interval: 300, mode: "Memory" },
   autoDeletePolicy: { enabled: false },
 };
@@ -32,7 +33,7 @@ export function newSandbox(groupKey: string, body: NewSandbox, capabilities: VmC
     cmd: body.cmd,
     sourcesRef: { diskImage: withVisibility(body.sourcesRef?.diskImage ?? {}) },
     resources: checkedResources(body.resources ?? {}),
-    lifecycle: { ...defaultLifecycle, ...withoutNull(body.lifecycle ?? {}) },
+    lifecycle: mergedPolicy(defaultLifecycle, body.lifecycle ?? {}),
     isolation: capabilities.isolation,
     createdAt: timestamp(),
     state: "Creating",
@@ -79,8 +80,4 @@ function unsupported(field: string): SandboxesError {
 /** Azure answers `isPublic` always. */
 function withVisibility(source: { id?: string | null; name?: string | null }): Record<string, unknown> {
   return source.name ? { name: source.name, isPublic: true } : { id: source.id, isPublic: false };
-}
-
-function withoutNull(record: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== null));
 }

@@ -17,10 +17,11 @@ export function startOwnProgram(
   const run = async () => {
     const { argv, user } = program;
     const env = { ...(await network?.environment(record)), ...program.env };
-    const started = await vm.agent.exec({ argv, env, user, cwd: program.workingDirectory });
+    const started = await vm.agent.exec({ argv, env, user, cwd: program.workingDirectory, detached: true });
     started.stdout.resume();
     started.stderr.resume();
-    await started.exit;
+    // Told to nobody: it goes on when the connection ends, with a stop of the sandbox or of the host.
+    await started.exit.catch(() => undefined);
   };
   run().catch((error: unknown) => log.warn({ sandbox: id, error: String(error) }, "the sandbox's own program failed"));
 }

@@ -1,9 +1,12 @@
 import type { GroupStore } from "../store/groupStore";
 import type { SandboxStore } from "../store/sandboxStore";
 import type { VmDriver } from "../vm/driver";
+import type { CommitService } from "./commits";
 import type { DiskImageService } from "./diskImages";
 import type { HostLog } from "./hostLog";
+import type { LifecycleService } from "./lifecycle";
 import type { SandboxService } from "./sandboxes";
+import type { SnapshotService } from "./snapshots";
 
 export interface RecoveryParts {
   groups: GroupStore;
@@ -11,12 +14,16 @@ export interface RecoveryParts {
   driver: VmDriver;
   sandboxes: SandboxService;
   diskImages: DiskImageService;
+  snapshots: SnapshotService;
+  commits: CommitService;
+  lifecycle: LifecycleService;
   log: HostLog;
 }
 
 /**
  * Brings records and machines together after whatever ended the former process, before the first request is served:
- * machines that run are taken over, records whose machine is gone become `Failed`, machines that nobody knows end,
+ * machines that run are taken over, also such as were being stopped, those on disk stay there, records whose machine
+ * is gone become `Failed`, machines that nobody knows end, the times of all lifecycles go on,
  * and image imports start again. A sandbox that was being created is created anew if its id was answered, else removed.
  * Nothing that fails here for one sandbox keeps the host from serving the others.
  */
@@ -30,8 +37,12 @@ export async function recover(parts: RecoveryParts): Promise<void> {
   const made = records.filter(({ state }) => state !== "Failed" && state !== "Creating");
   const strays = (await driver.listVms()).filter((id) => !made.some((record) => record.id === id));
   await Promise.all(strays.map((id) => endStray(parts, id)));
-  const adopted = await Promise.all(made.map((record) => sandboxes.adopt(record, () => driver.adopt(record.id))));
-  diskImages.restart((groupKey) => groups.get(groupKey) !== undefined);
+  const adopted = await Promise.all(made.map((record) => sandboxes.adopt(record)));
+  const groupExists = (groupKey: string) => groups.get(groupKey) !== undefined;
+  diskImages.restart(groupExists);
+  await parts.snapshots.recover(groupExists);
+  await parts.commits.removeLeftovers();
+  parts.lifecycle.start();
   const unfinished = records.filter(({ state }) => state === "Creating");
   for (const record of unfinished) sandboxes.createAgain(record, groups.get(record.groupKey)!);
   if (records.length + strays.length === 0) return;

@@ -1,18 +1,23 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import { type Labels, matchesLabels } from "../../client/wire/labels";
+import type { LifecyclePolicy } from "../../client/wire/sandboxes";
 import type { GroupRecord } from "../store/groupStore";
-import type { SandboxRecord, SandboxStore } from "../store/sandboxStore";
+import type { SandboxRecord, SandboxState, SandboxStore } from "../store/sandboxStore";
 import type { Vm } from "../vm/driver";
+import { restoreSandbox, sandboxOfSnapshot } from "./copiedSandbox";
 import type { HostLog } from "./hostLog";
 import { checkIsolation } from "./isolation";
+import type { LifecycleService } from "./lifecycle";
+import { mergedPolicy } from "./lifecyclePlan";
 import { Machines } from "./machines";
 import { machineSize, type NewSandbox, newSandbox } from "./newSandbox";
 import { startOwnProgram } from "./ownProgram";
 import type { SandboxNetwork } from "./sandboxNetwork";
-import { saveChange, saveFailure, stopped } from "./sandboxRecords";
+import { isDisabled, type StoppedReason, saveChange, saveFailure, stopped } from "./sandboxRecords";
 import { Serial } from "./serial";
 import { refreshGuest, type StartParts, startSandbox } from "./startSandbox";
+import { timestamp } from "./timestamp";
 
 /** A first start builds the template; clients give up on a silent answer after 300 s, so `Creating` comes before. */
 const answerCreateWithinMs = 120_000;
@@ -21,6 +26,8 @@ export interface SandboxServiceParts extends StartParts {
   store: SandboxStore;
   /** Absent: nothing leaves, and nothing has to be told of. */
   network?: SandboxNetwork;
+  /** Absent: nothing happens to a sandbox by itself. */
+  lifecycle?: Pick<LifecycleService, "changed" | "touch" | "hold" | "isIdle" | "forget">;
   log: HostLog;
 }
 
@@ -33,8 +40,6 @@ export class SandboxService {
   readonly #machines: Machines;
   readonly #starting = new Map<string, { abort: AbortController; ended: Promise<unknown> }>();
   readonly #serial = new Serial();
-  /** Sandboxes whose own program ended with the connection of a former process. */
-  readonly #programLost = new Set<string>();
   #closing = false;
 
   constructor(parts: SandboxServiceParts) {
@@ -50,8 +55,12 @@ export class SandboxService {
     const { store, admission, diskImages, driver } = this.#parts;
     if (this.#closing) throw hostStops();
     checkIsolation(group.properties, driver.capabilities);
-    const record = { ...newSandbox(group.key, body, driver.capabilities), ...network };
-    diskImages.checkSource(group.key, body.sourcesRef);
+    const snapshot = this.#parts.snapshots.source(group.key, body.sourcesRef);
+    const made = snapshot
+      ? sandboxOfSnapshot(snapshot, body, driver.capabilities)
+      : newSandbox(group.key, body, driver.capabilities);
+    const record = { ...made, ...network };
+    if (!snapshot) diskImages.checkSource(group.key, body.sourcesRef);
     admission.reserve(record.id, machineSize(record).memoryMiB);
     try {
       store.put(record);
@@ -72,7 +81,7 @@ export class SandboxService {
     }
     if ("error" in answer) {
       store.delete(record.id);
-      this.#parts.network?.removed(record.id);
+      this.#removed(record.id);
       throw answer.error;
     }
     return answer;
@@ -90,6 +99,10 @@ export class SandboxService {
     return record;
   }
 
+  stateOf(groupKey: string, id: string): SandboxState | undefined {
+    return this.#parts.store.get(groupKey, id)?.state;
+  }
+
   /** Stopped and failed ones included; all pairs of the selector must match. */
   list(groupKey: string, selector: Labels = {}): SandboxRecord[] {
     return this.#parts.store.list(groupKey).filter((record) => matchesLabels(record.labels, selector));
@@ -100,6 +113,12 @@ export class SandboxService {
     const counts: Record<string, number> = {};
     for (const { state } of this.#parts.store.all()) counts[state] = (counts[state] ?? 0) + 1;
     return counts;
+  }
+
+  /** Changes what is given of its policies. */
+  setLifecycle(groupKey: string, id: string, policy: LifecyclePolicy): SandboxRecord {
+    const record = this.get(groupKey, id);
+    return this.#save(record, { lifecycle: mergedPolicy(record.lifecycle, policy) });
   }
 
   /** Replaces the labels when given. */
@@ -117,28 +136,43 @@ export class SandboxService {
     this.#save(record, { state: "Deleting" });
     return this.#serial.run(record.id, async () => {
       if (!this.#parts.store.get(groupKey, id)) return false;
-      this.#programLost.delete(record.id);
       await this.#machines.end(record.id);
       this.#parts.store.delete(record.id);
-      this.#parts.network?.removed(record.id);
+      this.#removed(record.id);
       return true;
     });
   }
 
-  /** Freezes it in memory; throws `NotRunning` otherwise. */
+  /** Puts it on disk, its processes as they are; throws `NotRunning` otherwise. After a failure it runs on. */
   stop(groupKey: string, id: string): Promise<SandboxRecord> {
+    return this.#serial.run(id.toLowerCase(), async () => this.#suspend(this.get(groupKey, id), "UserStopped"));
+  }
+
+  /** Stops it unless it is used again; false then. */
+  stopIdle({ groupKey, id }: SandboxRecord): Promise<boolean> {
+    return this.#serial.run(id, async () => {
+      const record = this.#parts.store.get(groupKey, id);
+      if (record?.state !== "Running" || !this.#parts.lifecycle?.isIdle(record)) return false;
+      await this.#suspend(record, "Idle");
+      return true;
+    });
+  }
+
+  /** Stops it, and it stays so until `enable`. Repeatable. */
+  disable(groupKey: string, id: string): Promise<SandboxRecord> {
     return this.#serial.run(id.toLowerCase(), async () => {
       const record = this.get(groupKey, id);
-      const vm = this.#vmOf(record);
-      this.#save(record, { state: "Stopping" });
-      try {
-        await vm.pause();
-      } catch (error) {
-        // If it is because the machine has ended, what follows of that is next in line.
-        this.#save(record, { state: "Running" });
-        throw error;
-      }
-      return this.#save(record, stopped());
+      if (record.state !== "Stopped") return this.#suspend(record, "Disabled");
+      return this.#save(record, { stateDetails: { ...record.stateDetails, stoppedReason: "Disabled" } });
+    });
+  }
+
+  /** Lets it be resumed again; it stays stopped. Repeatable. */
+  enable(groupKey: string, id: string): Promise<SandboxRecord> {
+    return this.#serial.run(id.toLowerCase(), async () => {
+      const record = this.get(groupKey, id);
+      if (!isDisabled(record)) return record;
+      return this.#save(record, { stateDetails: { ...record.stateDetails, stoppedReason: "UserStopped" } });
     });
   }
 
@@ -146,18 +180,17 @@ export class SandboxService {
   resume(groupKey: string, id: string): Promise<SandboxRecord> {
     return this.#serial.run(id.toLowerCase(), async () => {
       const record = this.get(groupKey, id);
-      const vm = this.#machines.get(record.id);
-      if (record.state !== "Stopped" || !vm) {
+      if (this.#closing) throw hostStops();
+      if (isDisabled(record)) {
+        throw new SandboxesError("InvalidState", `Sandbox '${id}' cannot be resumed: it is disabled`, {
+          serviceCode: "SandboxAdminDisabled",
+          hint: "enable it first",
+        });
+      }
+      if (record.state !== "Stopped") {
         throw new SandboxesError("InvalidState", `Sandbox '${id}' cannot be resumed: it is ${record.state}`);
       }
-      try {
-        await this.#wake(record, vm);
-      } catch (error) {
-        // As its record says; a machine that cannot be stopped any more is ended by the driver.
-        await vm.pause().catch(() => undefined);
-        throw error;
-      }
-      return this.#save(record, { state: "Running" });
+      return this.#resume(record);
     });
   }
 
@@ -172,28 +205,63 @@ export class SandboxService {
         throw error;
       });
     }
+    const vm = this.#vmOf(record);
+    this.#parts.lifecycle?.touch(record.id);
+    return { record, vm };
+  }
+
+  /** As `running`, by somebody whose looking is no use of it. */
+  observed(groupKey: string, id: string): { record: SandboxRecord; vm: Vm } {
+    const record = this.get(groupKey, id);
     return { record, vm: this.#vmOf(record) };
   }
 
-  /** Takes over what a former process left; a machine that is gone, or does not come back, is told in the record. */
-  adopt(record: SandboxRecord, find: () => Promise<Vm | undefined>): Promise<"found" | "lost"> {
+  /** Notes that a caller uses it until the returned function is called, which is repeatable. */
+  hold(id: string): () => void {
+    return this.#parts.lifecycle?.hold(id) ?? (() => undefined);
+  }
+
+  /** Work that needs a running sandbox which is not stopped, resumed or deleted meanwhile. */
+  whileRunning<Result>(
+    groupKey: string,
+    id: string,
+    work: (record: SandboxRecord, vm: Vm) => Promise<Result>,
+  ): Promise<Result> {
+    return this.#serial.run(id.toLowerCase(), async () => {
+      const { record, vm } = await this.running(groupKey, id);
+      const release = this.hold(record.id);
+      return work(record, vm).finally(release);
+    });
+  }
+
+  /**
+   * Takes over what a former process left: a machine that runs, whatever was being done to it, or one on disk. One that
+   * is gone, or does not come back, is told in the record.
+   */
+  adopt(record: SandboxRecord): Promise<"found" | "lost"> {
+    const { driver, admission, log } = this.#parts;
     return this.#serial.run(record.id, async () => {
       try {
-        const vm = await find();
-        if (!vm) throw new SandboxesError("GuestFailed", "its virtual machine ended while the host was away");
-        this.#parts.admission.reserveRunning(record.id, machineSize(record).memoryMiB);
-        this.#keep(record.id, vm);
-        this.#programLost.add(record.id);
-        if (record.state === "Running") {
-          await this.#wake(record, vm);
-        } else {
-          await vm.pause();
-          if (record.state !== "Stopped") this.#save(record, stopped());
+        const saved = await driver.suspended(record.id);
+        if (saved) {
+          const asked = record.state === "Stopping" ? record.stateDetails?.stoppedReason : undefined;
+          if (record.state !== "Stopped") this.#save(record, stopped(asked ?? "UserStopped", saved));
+          return "found";
         }
+        const vm = await driver.adopt(record.id);
+        if (!vm) throw new SandboxesError("GuestFailed", lostBecause(record));
+        admission.reserveRunning(record.id, machineSize(record).memoryMiB);
+        this.#keep(record.id, vm);
+        if (record.state === "Stopping" && (await this.#finishStop(record))) return "found";
+        const slept = vm.paused || record.state !== "Running";
+        await vm.resume();
+        if (slept) await refreshGuest(record.id, vm);
+        if (record.state !== "Running") this.#save(record, { state: "Running" });
+        await this.#parts.network?.guestUp(record, vm.agent);
         return "found";
       } catch (error) {
         const reason = isSandboxesError(error) ? error.message : String(error);
-        this.#parts.log.warn({ sandbox: record.id, reason }, "a sandbox of a former process is lost");
+        log.warn({ sandbox: record.id, reason }, "a sandbox of a former process is lost");
         await this.#giveUp(record.id, reason);
         return "lost";
       }
@@ -211,11 +279,16 @@ export class SandboxService {
     await Promise.all(this.list(groupKey).map((record) => this.delete(groupKey, record.id)));
   }
 
-  /** Ends every machine; their records say why. For a host that stops and leaves nothing behind. */
+  /** Ends every machine that runs; their records say why. For a host that stops and leaves nothing behind. */
   async endAll(): Promise<void> {
     this.#giveUpStarts();
     const reason = "the host was stopped, and its virtual machine with it";
-    const ending = this.#parts.store.all().map(({ id }) => this.#serial.run(id, () => this.#giveUp(id, reason)));
+    const ending = this.#parts.store.all().map(({ id }) =>
+      this.#serial.run(id, async () => {
+        // What is on disk needs nothing that runs.
+        if (this.#parts.store.find(id)?.state !== "Stopped") await this.#giveUp(id, reason);
+      }),
+    );
     await Promise.all(ending);
   }
 
@@ -251,7 +324,8 @@ export class SandboxService {
     properties: Record<string, unknown>,
     signal: AbortSignal,
   ): Promise<SandboxRecord> {
-    const started = await startSandbox(this.#parts, record, signal);
+    const isCopy = record.sourcesRef.snapshot !== undefined;
+    const started = await (isCopy ? restoreSandbox : startSandbox)(this.#parts, record, signal);
     signal.throwIfAborted();
     // Again: a guest that does not boot under KVM has been emulated meanwhile.
     const { capabilities } = this.#parts.driver;
@@ -259,7 +333,8 @@ export class SandboxService {
     this.#keep(record.id, started.vm);
     const running = this.#save(started.record, { state: "Running", isolation: capabilities.isolation });
     await this.#parts.network?.guestUp(running, started.vm.agent);
-    startOwnProgram(running, started.vm, this.#parts);
+    // A copy has it already, in the midst of its work.
+    if (!isCopy) startOwnProgram(running, started.vm, this.#parts);
     return running;
   }
 
@@ -270,13 +345,49 @@ export class SandboxService {
     });
   }
 
-  async #wake(record: SandboxRecord, vm: Vm): Promise<void> {
-    const slept = vm.paused || record.state !== "Running";
-    await vm.resume();
-    if (slept) await refreshGuest(record.id, vm);
-    await this.#parts.network?.guestUp(record, vm.agent);
-    // A guest ends what it ran for a host that went away.
-    if (this.#programLost.delete(record.id)) startOwnProgram(record, vm, this.#parts);
+  /** False when it cannot be stopped now; it may run on then. */
+  async #finishStop(record: SandboxRecord): Promise<boolean> {
+    const reason = record.stateDetails?.stoppedReason ?? "UserStopped";
+    try {
+      this.#save(record, stopped(reason, await this.#machines.suspend(record.id)));
+      return true;
+    } catch (error) {
+      this.#parts.log.warn({ sandbox: record.id, error: String(error) }, "a stop could not be finished");
+      return false;
+    }
+  }
+
+  async #suspend(record: SandboxRecord, reason: StoppedReason): Promise<SandboxRecord> {
+    this.#vmOf(record);
+    // For whoever has to finish it.
+    this.#save(record, { state: "Stopping", stateDetails: { stoppedReason: reason } });
+    try {
+      return this.#save(record, stopped(reason, await this.#machines.suspend(record.id)));
+    } catch (error) {
+      // If it is because the machine has ended, what follows of that is next in line.
+      this.#save(record, { state: "Running", stateDetails: record.stateDetails });
+      throw error;
+    }
+  }
+
+  async #resume(record: SandboxRecord): Promise<SandboxRecord> {
+    const { id, groupKey } = record;
+    try {
+      const vm = await this.#machines.wake(id, groupKey, machineSize(record).memoryMiB);
+      this.#keep(id, vm);
+      await refreshGuest(id, vm);
+      const running = this.#save(record, { state: "Running", lastActiveAt: timestamp() });
+      this.#parts.lifecycle?.touch(id);
+      await this.#parts.network?.guestUp(running, vm.agent);
+      return running;
+    } catch (error) {
+      // It stays stopped where it can: what is on disk is still there, or is made again.
+      if (this.#machines.get(id)) await this.#machines.suspend(id).catch(() => undefined);
+      if (!(await this.#parts.driver.suspended(id))) {
+        await this.#giveUp(id, `it could not be resumed: ${isSandboxesError(error) ? error.message : String(error)}`);
+      }
+      throw error;
+    }
   }
 
   #vmOf(record: SandboxRecord): Vm {
@@ -302,7 +413,6 @@ export class SandboxService {
   /** Notes why a sandbox failed, and ends what is left of it; never rejects. */
   async #giveUp(id: string, reason: string): Promise<void> {
     try {
-      this.#programLost.delete(id);
       saveFailure(this.#parts.store, id, reason);
       await this.#machines.end(id);
     } catch (error) {
@@ -312,8 +422,20 @@ export class SandboxService {
   }
 
   #save(record: SandboxRecord, change: Partial<SandboxRecord>): SandboxRecord {
-    return saveChange(this.#parts.store, record, change);
+    const saved = saveChange(this.#parts.store, record, change);
+    this.#parts.lifecycle?.changed(saved);
+    return saved;
   }
+
+  #removed(id: string): void {
+    this.#parts.network?.removed(id);
+    this.#parts.lifecycle?.forget(id);
+  }
+}
+
+function lostBecause({ state }: SandboxRecord): string {
+  if (state === "Stopped") return "what it was stopped with is not on disk any more";
+  return "its virtual machine ended while the host was away";
 }
 
 function hostStops(): SandboxesError {

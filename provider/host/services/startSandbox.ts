@@ -8,12 +8,14 @@ import type { DiskImageService } from "./diskImages";
 import { answeredByGuest } from "./guestLimit";
 import { machineSize } from "./newSandbox";
 import { programOf } from "./program";
+import type { SnapshotShelf } from "./snapshotShelf";
 import { warmUpOf } from "./warmUp";
 
 export interface StartParts {
   diskImages: DiskImageService;
   driver: VmDriver;
   admission: Admission;
+  snapshots: Pick<SnapshotShelf, "source" | "directoryOf">;
 }
 
 /**
@@ -42,7 +44,14 @@ export async function startSandbox(
   });
   await refreshGuest(record.id, vm);
   const program = programOf(image.config, diskImage, record, record.environment);
-  return { vm, record: { ...record, program, imageDigest: image.digest } };
+  const imageConfig = { ...image.config, ...ownProgramOf(diskImage) };
+  return { vm, record: { ...record, program, imageDigest: image.digest, imageConfig } };
+}
+
+/** What the disk image says of its program instead of the image it was made from. */
+function ownProgramOf({ entrypoint, cmd }: { entrypoint?: string[]; cmd?: string[] }) {
+  if (entrypoint?.length) return { entrypoint, cmd: cmd ?? [] };
+  return cmd?.length ? { cmd } : {};
 }
 
 /** Makes a guest that was copied or slept an individual of this moment; its names follow from the sandbox's id. */

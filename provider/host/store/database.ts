@@ -18,6 +18,8 @@ const migrations = [
   `CREATE TABLE egressPolicies (id TEXT PRIMARY KEY, groupKey TEXT NOT NULL, createdAt TEXT NOT NULL, record TEXT NOT NULL) STRICT;
    CREATE INDEX egressPoliciesByGroup ON egressPolicies (groupKey, createdAt);
    CREATE TABLE egressDecisions (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;`,
+  `CREATE TABLE snapshots (id TEXT PRIMARY KEY, groupKey TEXT NOT NULL, createdAt TEXT NOT NULL, record TEXT NOT NULL) STRICT;
+   CREATE INDEX snapshotsByGroup ON snapshots (groupKey, createdAt);`,
 ];
 
 /**

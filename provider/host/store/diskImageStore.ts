@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
+import { imageConfigSchema } from "../images/imageConfig";
 import { RecordTable } from "./recordTable";
 
 const argv = z.array(z.string());
@@ -21,6 +22,8 @@ const diskImageRecord = z.object({
   errorCode: z.string().optional(),
   digest: z.string().optional(),
   sizeBytes: z.number().optional(),
+  /** Of a commit: its sandbox, and the configuration of the image that was made from. */
+  commit: z.object({ sandboxId: z.string(), config: imageConfigSchema }).optional(),
   createdAt: z.string(),
   updatedAt: z.string(),
   /** Secret; kept only while `Building`, so that a restarted host can go on. */

@@ -9,7 +9,7 @@ interface GroupedRecord {
 }
 
 /** Tables of one form; see the migrations. */
-export type RecordTableName = "diskImages" | "sandboxes" | "secrets" | "volumes" | "egressPolicies";
+export type RecordTableName = "diskImages" | "sandboxes" | "secrets" | "volumes" | "egressPolicies" | "snapshots";
 
 /** Records that live in a group, one JSON document a row, read back through their schema. */
 export class RecordTable<Row extends GroupedRecord> {

@@ -1,6 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
 import { ipAccessControl, portAuth, portCors } from "../../client/wire/ports";
+import { imageConfigSchema } from "../images/imageConfig";
 import { RecordTable } from "./recordTable";
 
 const argv = z.array(z.string());
@@ -15,6 +16,14 @@ const program = z.object({
   user: z.string(),
 });
 export type Program = z.output<typeof program>;
+
+/** What a copy of the sandbox is made with as well. */
+export const inheritedByCopies = {
+  /** Known once the image is. */
+  program: program.optional(),
+  imageDigest: z.string().optional(),
+  imageConfig: imageConfigSchema.optional(),
+};
 
 const portRecord = z.looseObject({
   port: z.number(),
@@ -54,7 +63,7 @@ const sandboxRecord = z.object({
   state: z.enum(["Creating", "Running", "Stopping", "Stopped", "Deleting", "Failed"]),
   stateDetails: z
     .object({
-      stoppedReason: z.string().optional(),
+      stoppedReason: z.enum(["UserStopped", "Idle", "Disabled"]).optional(),
       stoppedAt: z.string().optional(),
       failedReason: z.string().optional(),
       failedAt: z.string().optional(),
@@ -62,9 +71,11 @@ const sandboxRecord = z.object({
     .optional(),
   /** Id of the implicit snapshot that the last stop answered with. */
   snapshotId: z.string().optional(),
-  /** Known once the image is. */
-  program: program.optional(),
-  imageDigest: z.string().optional(),
+  /** What the last stop left on disk. */
+  coldStorageMiB: z.number().optional(),
+  /** When it was last used by a caller, to within a tenth of the time after which it is suspended. */
+  lastActiveAt: z.string().optional(),
+  ...inheritedByCopies,
 });
 export type SandboxRecord = z.output<typeof sandboxRecord>;
 export type SandboxState = SandboxRecord["state"];

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { createReadStream } from "node:fs";
 import { lstat, mkdir, readdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
@@ -22,6 +22,7 @@ import type { FolderVm } from "./machines";
 export class FolderAgent implements GuestAgent {
   readonly #vm: FolderVm;
   readonly #pids = new Set<number>();
+  readonly #losing = new EventEmitter().setMaxListeners(0);
   requests: ExecRequest[] = [];
   readonly closed = new Promise<SandboxesError>(() => {});
 
@@ -60,11 +61,19 @@ export class FolderAgent implements GuestAgent {
     };
     const timer = request.timeoutMs ? setTimeout(expire, Math.min(request.timeoutMs, 2 ** 31 - 1)) : undefined;
     if (request.stdin === false || request.stdin === undefined) child.stdin.end();
-    const exit = once(child, "close").then(([exitCode, signal]): GuestExit => {
+    const ended = once(child, "close").then(([exitCode, signal]): GuestExit => {
       clearTimeout(timer);
       this.#pids.delete(pid);
       return { exitCode, signal, timedOut, durationMs: performance.now() - start };
     });
+    const lost = once(this.#losing, "lost").then(() => {
+      const error = new SandboxesError("GuestFailed", "the connection was closed");
+      child.stdout.destroy(error);
+      throw error;
+    });
+    lost.catch(() => undefined);
+    const exit = Promise.race([ended, lost]);
+    exit.catch(() => undefined);
     const stdin = request.stdin ? child.stdin : undefined;
     return { stdin, stdout: child.stdout, stderr: child.stderr, exit, kill, resize: () => undefined };
   }
@@ -132,6 +141,11 @@ export class FolderAgent implements GuestAgent {
 
   connectPort(): Promise<never> {
     return Promise.reject(new SandboxesError("Unsupported", "no ports in a test"));
+  }
+
+  /** Ends the connections of all programs, not the programs. */
+  lose(): void {
+    this.#losing.emit("lost");
   }
 
   close(): void {

@@ -100,7 +100,7 @@ describe("sandboxes", () => {
 
   test("what is not there yet is a 501, not a 404", async () => {
     const id = await host.sandbox();
-    for (const path of [`${groupPath}/snapshots`, `${collection}/${id}/containers`, `${groupPath}/connections`]) {
+    for (const path of [`${groupPath}/volumes`, `${collection}/${id}/containers`, `${groupPath}/connections`]) {
       const reply = await host.call("POST", path, {});
       expect([reply.status, reply.body.error.code]).toEqual([501, "NotSupported"]);
     }

@@ -102,9 +102,32 @@ describe("a host that finds what a killed one left", () => {
 
   test("finishes a stop that was under way", async () => {
     const id = await host.sandbox();
+    await killed([{ id, state: "Stopping", stateDetails: { stoppedReason: "Idle" } }]);
+    expect(await get(id)).toMatchObject({ state: "Stopped", stateDetails: { stoppedReason: "Idle" } });
+    expect(host.machines.suspended.has(id)).toBe(true);
+  });
+
+  test("lets run on what it cannot stop after all", async () => {
+    const id = await host.sandbox();
+    host.machines.beforeSave = () => Promise.reject(new Error("no room"));
     await killed([{ id, state: "Stopping" }]);
-    expect(await get(id)).toMatchObject({ state: "Stopped", stateDetails: { stoppedReason: "UserStopped" } });
-    expect(host.machines.vms.get(id)?.paused).toBe(true);
+    expect(await get(id)).toMatchObject({ state: "Running" });
+    expect(host.log.join("")).toMatch("no room");
+  });
+
+  test("takes a sandbox for what its machine is: on disk, running, or gone", async () => {
+    const [onDisk, wasWoken, gone] = [await host.sandbox(), await host.sandbox(), await host.sandbox()];
+    host.machines.suspended.add(onDisk);
+    host.machines.vms.get(gone)!.crash("a power failure");
+    host.machines.vms.delete(gone);
+    await killed([
+      { id: onDisk, state: "Running" },
+      { id: wasWoken, state: "Stopped" },
+      { id: gone, state: "Stopped" },
+    ]);
+    expect(await states()).toEqual({ [onDisk]: "Stopped", [wasWoken]: "Running", [gone]: "Failed" });
+    expect((await get(gone)).stateDetails.failedReason).toMatch("not on disk");
+    expect((await host.call("GET", "/status")).body.memory.reservedMiB).toBe(512 + 64);
   });
 });
 
@@ -118,7 +141,7 @@ describe("a machine that ends by itself", () => {
   test("while it is stopped is Failed, not Running", async () => {
     const id = await host.sandbox();
     const vm = host.machines.vms.get(id)!;
-    vm.pause = async () => {
+    host.machines.beforeSave = async () => {
       vm.crash("killed");
       // The end is known before the answer is.
       await new Promise((resolve) => setTimeout(resolve, 50));
