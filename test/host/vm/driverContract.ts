@@ -175,7 +175,7 @@ export function describeDriver(name: string, target: ContractTarget): void {
       const vm = await earlier.clone(template, { vmId: id });
       await earlier.close();
       process.kill(vm.pid, "SIGKILL");
-      await expect.poll(() => driver.adopt(id)).toBeUndefined();
+      await expect.poll(() => driver.adopt(id), { timeout: 20_000 }).toBeUndefined();
       await driver.destroy(id);
       expect(await driver.listVms()).not.toContain(id);
     });

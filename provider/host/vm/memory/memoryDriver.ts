@@ -63,6 +63,12 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
     return template;
   };
 
+  /** Knows it for as long as it lives. */
+  const keep = (vm: MemoryVm): void => {
+    vms.set(vm.id, vm);
+    void vm.exited.then(() => vms.get(vm.id) === vm && vms.delete(vm.id));
+  };
+
   const start = async ({ vmId, paused, signal }: CloneOptions): Promise<MemoryVm> => {
     const directory = vmDirectory(vmsDirectory, vmId);
     signal?.throwIfAborted();
@@ -76,7 +82,7 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
       const agent = await connectGuestAgent(await connectAgentProcess(directory, signal), { signal, helloTimeoutMs });
       const onDestroyed = (): void => void vms.delete(vmId);
       const vm = new MemoryVm(vmId, directory, identity, connectGuestAgent, { agent, paused: false, onDestroyed });
-      vms.set(vmId, vm);
+      keep(vm);
       await writeRecord(directory, { process: identity, ready: true });
       if (paused) await vm.pause();
       return vm;
@@ -97,7 +103,7 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
     const agent = paused ? undefined : await connect(await connectAgentProcess(directory), { helloTimeoutMs });
     const onDestroyed = (): void => void vms.delete(vmId);
     const vm = new MemoryVm(vmId, directory, record.process, connect, { agent, paused, onDestroyed });
-    vms.set(vmId, vm);
+    keep(vm);
     return vm;
   };
 
