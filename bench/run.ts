@@ -1,4 +1,4 @@
-// Runs benchmarks: `node bench/run.ts [vm|endToEnd|burst|density|exec|images|peers…] [--rounds N]`, all of them unless
+// Runs benchmarks: `node bench/run.ts [vm|endToEnd|burst|density|suspend|exec|images|peers…] [--rounds N]`, all of them unless
 // some are named. Prints tables and what became of the goals; results are in bench/results/latest.jsonl.
 import { rmSync } from "node:fs";
 import { loadavg } from "node:os";
@@ -11,6 +11,7 @@ import { printGoals } from "./goals.ts";
 import { benchImages } from "./images.ts";
 import { benchPeers } from "./peers.ts";
 import type { Result } from "./report.ts";
+import { benchSuspend } from "./suspend.ts";
 import { benchVm } from "./vm.ts";
 
 const benches: Record<string, (options: { rounds?: number }) => Promise<Result[]>> = {
@@ -18,6 +19,7 @@ const benches: Record<string, (options: { rounds?: number }) => Promise<Result[]
   endToEnd: benchEndToEnd,
   burst: benchBurst,
   density: () => benchDensity(),
+  suspend: benchSuspend,
   exec: benchExec,
   images: benchImages,
   peers: benchPeers,

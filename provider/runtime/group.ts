@@ -2,10 +2,23 @@ import type { CallOptions } from "../client/http";
 import type { SandboxApi } from "../client/sandboxApi";
 import type { GroupView, Isolation } from "../client/wire/groups";
 import { ImageSources } from "./imageSource";
+import { type Lifecycle, lifecycleContent } from "./lifecycle";
 import { type Egress, egressContent, type PortSpec, portContent } from "./network";
 import { type Resources, Sandbox } from "./sandbox";
+import { Snapshot } from "./snapshot";
 
-export interface CreateSandboxOptions extends CallOptions {
+interface SandboxSettings extends CallOptions {
+  /** Values of at most 63 characters. */
+  labels?: Record<string, string>;
+  /** Ports that programs in it will listen on; `sandbox.openPort` tells the address of each. */
+  ports?: PortSpec[];
+  /** What may leave it. Default: nothing, on a host; on Azure everything. */
+  egress?: Egress;
+  /** Default: nothing happens by itself, on a host; Azure stops it after 300 idle seconds. */
+  lifecycle?: Lifecycle;
+}
+
+export interface CreateSandboxOptions extends SandboxSettings {
   /**
    * A public name (`python`), the id of a disk image, or a reference (`python:3.12`, `docker-archive:/file`) that is
    * imported as a disk image of the group unless it has been before.
@@ -15,14 +28,14 @@ export interface CreateSandboxOptions extends CallOptions {
   resources?: Partial<Resources>;
   /** For every program in it, besides the image's own. Write-only: it cannot be read back. */
   env?: Record<string, string>;
-  /** Values of at most 63 characters. */
-  labels?: Record<string, string>;
-  /** Ports that programs in it will listen on; `sandbox.openPort` tells the address of each. */
-  ports?: PortSpec[];
-  /** What may leave it. Default: nothing, on a host; on Azure everything. */
-  egress?: Egress;
   /** What an import says it does, if one is needed. */
   onProgress?: (message: string) => void;
+}
+
+/** Size, environment and running programs are the snapshot's. */
+export interface CopySandboxOptions extends SandboxSettings {
+  /** Or its id. */
+  snapshot: Snapshot | string;
 }
 
 export interface ListOptions extends CallOptions {
@@ -51,14 +64,15 @@ export class Group {
   }
 
   /** Resolves when programs can run in it. The caller deletes it, or has `await using` do so. */
-  async createSandbox(options: CreateSandboxOptions): Promise<Sandbox> {
-    const { image, resources, env, labels, ports, egress, signal, onProgress } = options;
+  async createSandbox(options: CreateSandboxOptions | CopySandboxOptions): Promise<Sandbox> {
+    const { labels, ports, egress, lifecycle, signal } = options;
     const api = this.#api.group(this.name);
-    const sourcesRef = await this.#images.resolve(image, { signal, onProgress });
     const content = {
-      ...{ sourcesRef, resources: { ...defaultResources, ...resources }, environment: env, labels },
+      ...("snapshot" in options ? copyContent(options) : await this.#imageContent(options)),
+      labels,
       ports: ports?.map(portContent),
       egressPolicy: egress && egressContent(egress),
+      lifecycle: lifecycle && lifecycleContent(lifecycle),
     };
     return new Sandbox(api, await api.sandboxes.create(content, { signal }));
   }
@@ -75,8 +89,28 @@ export class Group {
     for await (const view of api.sandboxes.each(options)) yield new Sandbox(api, view);
   }
 
+  /** Rejects with `NotFound` when there is none of that id. */
+  async getSnapshot(id: string, options: CallOptions = {}): Promise<Snapshot> {
+    const { snapshots } = this.#api.group(this.name);
+    return new Snapshot(snapshots, await snapshots.get(id, options));
+  }
+
+  async *listSnapshots(options: ListOptions = {}): AsyncGenerator<Snapshot> {
+    const { snapshots } = this.#api.group(this.name);
+    for await (const view of snapshots.each(options)) yield new Snapshot(snapshots, view);
+  }
+
   /** Lets running calls end and closes the connections; sandboxes go on. Only for those who want to wait for it. */
   close(): Promise<void> {
     return this.#api.close();
   }
+
+  async #imageContent({ image, resources, env, signal, onProgress }: CreateSandboxOptions) {
+    const sourcesRef = await this.#images.resolve(image, { signal, onProgress });
+    return { sourcesRef, resources: { ...defaultResources, ...resources }, environment: env };
+  }
+}
+
+function copyContent({ snapshot }: CopySandboxOptions) {
+  return { sourcesRef: { snapshot: { id: typeof snapshot === "string" ? snapshot : snapshot.id } } };
 }

@@ -4,8 +4,10 @@ import type { Isolation } from "../client/wire/groups";
 import type { SandboxView } from "../client/wire/sandboxes";
 import { type Command, type ExecOptions, type ExecResult, exec } from "./exec";
 import { SandboxFiles } from "./files";
+import { type Lifecycle, lifecycleContent } from "./lifecycle";
 import { decisionOf, type Egress, type EgressDecision, egressContent, openPort, type PortOptions } from "./network";
 import { type SandboxProcess, type SpawnOptions, spawn } from "./process";
+import { Snapshot } from "./snapshot";
 
 /** As the service says it; more may come. */
 export type SandboxState = "Running" | "Stopped" | "Idle" | "Creating" | "Stopping" | "StopFailed" | (string & {});
@@ -94,7 +96,7 @@ export class Sandbox implements AsyncDisposable {
     return this;
   }
 
-  /** Suspends it: processes and memory stay. Rejects with `NotRunning` when it is stopped. */
+  /** Stops it: its programs go on after `resume`. On a host it is on disk meanwhile. Rejects with `NotRunning` when it is stopped. */
   async stop(options: CallOptions = {}): Promise<void> {
     this.#view = await this.#api.sandboxes.stop(this.id, options);
   }
@@ -102,6 +104,27 @@ export class Sandbox implements AsyncDisposable {
   /** Rejects with `InvalidState` when it runs. */
   async resume(options: CallOptions = {}): Promise<void> {
     this.#view = await this.#api.sandboxes.resume(this.id, options);
+  }
+
+  /** Saves what it is, to make others of; it runs on. Rejects with `NotRunning` when it is stopped. */
+  async snapshot(options: CallOptions & { labels?: Record<string, string> } = {}): Promise<Snapshot> {
+    const { labels, ...call } = options;
+    return new Snapshot(this.#api.snapshots, await this.#api.snapshots.create(this.id, { labels }, call));
+  }
+
+  /**
+   * Makes a disk image of its files and resolves with the image's id, to be given as `image`; its programs stand still
+   * while they are read. Rejects with `NotRunning` when it is stopped.
+   */
+  async commit(options: CallOptions & { labels?: Record<string, string> } = {}): Promise<string> {
+    const { labels, ...call } = options;
+    const { id } = await this.#api.sandboxes.commit(this.id, { labels }, call);
+    return (await this.#api.diskImages.waitUntilReady(id, call)).id;
+  }
+
+  /** Replaces what happens to it by itself. */
+  async setLifecycle(lifecycle: Lifecycle, options: CallOptions = {}): Promise<void> {
+    this.#view = await this.#api.sandboxes.setLifecycle(this.id, lifecycleContent(lifecycle), options);
   }
 
   /** Ends and forgets it, whatever its state. Repeatable. */
