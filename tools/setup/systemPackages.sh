@@ -14,6 +14,7 @@ program mmdebstrap mmdebstrap
 program skopeo skopeo
 file /etc/containers/policy.json golang-github-containers-common
 program lz4 lz4
+program mke2fs e2fsprogs
 program zstd zstd
 program xz xz-utils
 program openssl openssl

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { isSandboxesError } from "../../client/errors";
+import { cpuMillis } from "../../client/wire/quantities";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { Vm, VmDriver } from "../vm/driver";
 import type { GuestIdentity } from "../vm/guestAgent";
@@ -34,7 +35,8 @@ export async function startSandbox(
   const spec = { rootfsPath, rootfsDigest, ...machineSize(record), warmUp, program: { env, user, cwd } };
   const clone = async () => {
     const template = await parts.driver.ensureTemplate(spec, { signal });
-    const work = () => parts.driver.clone(template, { vmId: record.id, signal });
+    const work = () =>
+      parts.driver.clone(template, { vmId: record.id, cpuMillis: cpuMillis(record.resources.cpu), signal });
     return parts.admission.start(record.groupKey, work, signal);
   };
   const vm = await clone().catch((error: unknown) => {

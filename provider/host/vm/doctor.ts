@@ -4,6 +4,7 @@ import { arch, homedir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { cachedKernel } from "./kernel/kernel";
 import { nativeBinary } from "./native";
+import { openProcessorShares } from "./processorShare";
 import { chooseAccelerator, inspectQemu } from "./qemu";
 
 export interface DoctorReport {
@@ -34,6 +35,7 @@ const enoughMemoryBytes = gib;
 /** Tools by the Debian package that has them, and what they are for. */
 const tools: { name: string; package: string; use: string; required: boolean }[] = [
   { name: "sqfstar", package: "squashfs-tools", use: "making image files", required: true },
+  { name: "mke2fs", package: "e2fsprogs", use: "disks that do not fit into memory", required: true },
   { name: "skopeo", package: "skopeo", use: "images from registries", required: false },
   { name: "mmdebstrap", package: "mmdebstrap", use: "the catalogue's images", required: false },
   { name: "dpkg-deb", package: "dpkg", use: "unpacking the guest's kernel", required: false },
@@ -50,6 +52,7 @@ export async function inspectMachine(options: { dataDirectory?: string } = {}): 
     check("accelerator", true, accelerator),
     check("guest kernel", true, kernel),
     ...tools.map((tool) => check(tool.name, tool.required, () => findTool(tool))),
+    check("processor shares", false, processorShares),
     check("disk", true, () => disk(options.dataDirectory ?? homedir())),
     check("memory", true, memory),
   ]);
@@ -87,6 +90,14 @@ async function accelerator(): Promise<Finding> {
   return { ok: true, found: `tcg (emulation): ${reason}`, mend };
 }
 
+async function processorShares(): Promise<Finding> {
+  const { missing, forget } = await openProcessorShares("/");
+  await forget();
+  if (missing === undefined) return { ok: true, found: "parts of a processor (500m) are enforced" };
+  const mend = "let the host run as root to enforce parts of a processor (500m); else they count as whole ones";
+  return { ok: false, found: missing, mend };
+}
+
 async function kernel(): Promise<Finding> {
   const own = process.env.SANDBOXES_KERNEL;
   if (own) return { ok: await isThere(own, constants.R_OK), found: `SANDBOXES_KERNEL=${own}` };
@@ -94,7 +105,8 @@ async function kernel(): Promise<Finding> {
   if (cached) return { ok: true, found: `${cached.version} (${cached.vmlinuxPath})` };
   const canFetch = await findOnPath("apt-get");
   if (canFetch) return { ok: true, found: "none yet: Debian's cloud kernel is fetched for the first sandbox" };
-  const mend = "set SANDBOXES_KERNEL and SANDBOXES_KERNEL_MODULES to a kernel with virtio_mmio, squashfs and overlay";
+  const mend =
+    "set SANDBOXES_KERNEL and SANDBOXES_KERNEL_MODULES to a kernel with virtio_mmio, squashfs, overlay and ext4";
   return { ok: false, found: "none, and no apt-get to fetch one", mend };
 }
 

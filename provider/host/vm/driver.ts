@@ -90,6 +90,8 @@ export interface CloneOptions {
   /** Names the VM's directory; `[a-z0-9-]{1,64}`, unique for ever. */
   vmId: string;
   paused?: boolean;
+  /** Thousandths of a processor that it may use; default all that it has. Enforced where the host can, see `doctor`. */
+  cpuMillis?: number;
   signal?: AbortSignal;
 }
 

@@ -2,7 +2,7 @@ import { readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { SandboxesError } from "../../../client/errors";
-import type { TemplateSpec } from "../driver";
+import type { CloneOptions, TemplateSpec } from "../driver";
 import type { LaunchContext } from "./launch";
 
 /** What has to be the same for a saved machine to go on. */
@@ -18,16 +18,22 @@ export const machineFacts = z.object({
   accelerator: z.enum(["kvm", "tcg"]),
   qemuVersion: z.string(),
   hostCpu: z.string(),
+  /** As the one that made it asked. */
+  cpuMillis: z.number().optional(),
 });
 export type MachineFacts = z.infer<typeof machineFacts>;
 
 export const factsFile = "machine.json";
 
-export function factsOf({ environment, accelerator }: LaunchContext, spec: TemplateSpec): MachineFacts {
+export function factsOf(
+  { environment, accelerator }: LaunchContext,
+  spec: TemplateSpec,
+  { cpuMillis }: Pick<CloneOptions, "cpuMillis">,
+): MachineFacts {
   const { rootfsPath, rootfsDigest, vcpus, memoryMiB, diskMiB } = spec;
   const { qemuVersion, hostCpu } = environment;
   const kept = { rootfsPath, rootfsDigest, vcpus, memoryMiB, diskMiB };
-  return { formatVersion: 1, spec: kept, accelerator, qemuVersion, hostCpu };
+  return { formatVersion: 1, spec: kept, accelerator, qemuVersion, hostCpu, cpuMillis };
 }
 
 /** Notes them in the VM's directory, for the process that saves it, which may be a later one. */

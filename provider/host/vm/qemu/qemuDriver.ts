@@ -7,6 +7,7 @@ import { connectGuestAgent } from "../channel";
 import type { ConnectAgent } from "../connectAgent";
 import type { BuildOptions, CloneOptions, SavedVm, SaveOptions, Template, TemplateSpec, Vm, VmDriver } from "../driver";
 import { nativeBinary } from "../native";
+import { openProcessorShares } from "../processorShare";
 import { createSharedWork } from "../sharedWork";
 import { createSlots } from "../slots";
 import { isVmId, vmDirectory } from "../vmDirectory";
@@ -68,6 +69,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   const slots = createSlots(concurrency);
   // A boot takes many times as long as a clone, which is not to wait for nothing but boots.
   const buildSlots = createSlots(Math.max(1, concurrency - 1));
+  const shares = await openProcessorShares(dataDirectory);
   const builds = createSharedWork<StoredTemplate>();
   const vms = new Map<string, QemuVm>();
   const starting = new Map<string, { giveUp: AbortController; ended: Promise<void> }>();
@@ -79,6 +81,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   await mkdir(join(dataDirectory, "templates"), { recursive: true, mode: 0o700 });
   await store.removeLeftovers();
   await removeUnfinished(dataDirectory);
+  await shares.removeLeftovers();
 
   const context = async (): Promise<LaunchContext> => {
     environment ??= prepareEnvironment(dataDirectory).catch((error) => {
@@ -128,9 +131,21 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
 
   const register = (id: string, qemu: QemuProcess, state: { agent?: Launched["agent"]; paused: boolean }): QemuVm => {
     const { agent, paused } = state;
-    const vm = new QemuVm(id, qemu, connectAgent, { agent, paused, onDestroyed: () => vms.delete(id) });
+    const vm = new QemuVm(id, qemu, connectAgent, {
+      agent,
+      paused,
+      onDestroyed: async () => {
+        vms.delete(id);
+        await shares.remove(id);
+      },
+    });
     vms.set(id, vm);
     return vm;
+  };
+
+  /** From here on: to start is the host's own work. */
+  const limitProcessor = async (vm: Vm, { cpuMillis, spec }: MachineFacts): Promise<void> => {
+    if (cpuMillis !== undefined && cpuMillis < spec.vcpus * 1000) await shares.limit(vm.id, vm.pid, cpuMillis);
   };
 
   /** Runs a launch in its turn; a `destroy` of the id meanwhile gives it up. */
@@ -171,6 +186,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
           await vm.pause();
         }
         await writeFacts(directory, facts);
+        await limitProcessor(vm, facts);
         await markReady(qemu);
         signal.throwIfAborted();
         return vm;
@@ -252,14 +268,14 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
           throw error;
         });
       };
-      return start(cloneOptions, launch, factsOf(launchContext, stored.spec), stored.spec);
+      return start(cloneOptions, launch, factsOf(launchContext, stored.spec, cloneOptions), stored.spec);
     },
 
     boot: (spec, cloneOptions) =>
       orEmulated((launchContext) => {
         const launch = (directory: string, signal: AbortSignal): Promise<Launched> =>
           bootGuest(launchContext, directory, spec, { sharedMemory: false, signal });
-        return start(cloneOptions, launch, factsOf(launchContext, spec), spec);
+        return start(cloneOptions, launch, factsOf(launchContext, spec, cloneOptions), spec);
       }),
 
     async adopt(vmId) {
@@ -316,6 +332,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         try {
           const { qemu, agent } = await continueGuest(launchContext, directory, saved, { beforeRun, signal: either });
           const vm = register(vmId, qemu, { agent, paused: false });
+          await limitProcessor(vm, saved.facts);
           either.throwIfAborted();
           if (!hasDisk) await forget();
           return vm;
@@ -342,7 +359,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         await placeOwnFiles(saved, directory);
         return continueGuest(launchContext, directory, saved, { signal });
       };
-      return start(cloneOptions, launch, saved.facts);
+      return start(cloneOptions, launch, { ...saved.facts, cpuMillis: cloneOptions.cpuMillis });
     },
 
     listVms: async () => (await readdir(vmsDirectory)).filter(isVmId),
@@ -353,6 +370,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       launching?.giveUp.abort(new SandboxesError("Conflict", `the virtual machine "${vmId}" was destroyed`));
       await launching?.ended;
       await (vms.get(vmId)?.destroy() ?? removeVmDirectory(directory));
+      await shares.remove(vmId);
     },
 
     async close() {

@@ -22,7 +22,7 @@ export class QemuVm implements Vm {
   readonly exited: Promise<VmExit>;
   readonly #qemu: QemuProcess;
   readonly #connectAgent: ConnectAgent;
-  readonly #onDestroyed: () => void;
+  readonly #onDestroyed: () => Promise<void>;
   #agent: GuestAgent | undefined;
   #paused: boolean;
   /** Why QEMU is about to end or was ended, as far as we know. */
@@ -34,7 +34,7 @@ export class QemuVm implements Vm {
     id: string,
     qemu: QemuProcess,
     connectAgent: ConnectAgent,
-    state: { agent: GuestAgent | undefined; paused: boolean; onDestroyed(): void },
+    state: { agent: GuestAgent | undefined; paused: boolean; onDestroyed(): Promise<void> },
   ) {
     this.id = id;
     this.#qemu = qemu;
@@ -95,7 +95,7 @@ export class QemuVm implements Vm {
     await killAndWait(this.#qemu.identity);
     this.#agent?.close();
     this.#qemu.qmp.close();
-    this.#onDestroyed();
+    await this.#onDestroyed();
   }
 
   destroy(): Promise<void> {
@@ -120,7 +120,7 @@ export class QemuVm implements Vm {
     this.#agent?.close();
     this.#qemu.qmp.close();
     await removeVmDirectory(this.#qemu.directory);
-    this.#onDestroyed();
+    await this.#onDestroyed();
   }
 
   /** A guest that nobody can talk to any more is of no use: its agent broke the protocol. */

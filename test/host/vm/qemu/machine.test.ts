@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Template, TemplateSpec, VmDriver } from "../../../../provider/host/vm/driver";
+import { openProcessorShares } from "../../../../provider/host/vm/processorShare";
 import { createQemuDriver } from "../../../../provider/host/vm/qemu";
 import { busyboxRootfs } from "../busyboxRootfs";
 import { processesOf } from "../driverContract";
@@ -34,6 +35,13 @@ afterAll(async () => {
   await rm(base, { recursive: true });
 });
 
+/** User and system time so far. */
+function processorMs(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10;
+}
+
 describe("the process of a VM", () => {
   it("has a filter of system calls, no way to new rights, no core dumps and no open files of ours", async () => {
     const vm = await driver.clone(template, { vmId: nextId() });
@@ -57,6 +65,21 @@ describe("the process of a VM", () => {
       expect(statSync(join(folder, name)).mode & 0o077, name).toBe(0);
     }
     await vm.destroy();
+  });
+
+  it("has no more of the processors than its share, from the moment on that it is handed out", async ({ skip }) => {
+    const shares = await openProcessorShares("/nobody");
+    skip(shares.missing !== undefined, shares.missing);
+    const id = nextId();
+    const vm = await driver.clone(template, { vmId: id, cpuMillis: 500 });
+    expect(readFileSync(`/proc/${vm.pid}/cgroup`, "utf8")).toContain(`-${id}`);
+    const [before, started] = [processorMs(vm.pid), performance.now()];
+    await shell(vm.agent, "timeout 2 sh -c 'while :; do :; done'");
+    expect(processorMs(vm.pid) - before).toBeLessThanOrEqual((performance.now() - started) * 0.5 + 100);
+    await vm.destroy();
+    const whole = await driver.clone(template, { vmId: nextId(), cpuMillis: 2000 });
+    expect(readFileSync(`/proc/${whole.pid}/cgroup`, "utf8")).not.toContain(`-${whole.id}`);
+    await whole.destroy();
   });
 
   it("lives on when the spawner is killed, and so does the next one's", async () => {
