@@ -1,6 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { isAbsolute } from "node:path";
-import type { TokenSource } from "./azure/tokens";
+import { azureConnection } from "./azure/connection";
+import { readAzureSettings } from "./azure/settings";
+import { CachedTokens, type Credential, type TokenSource } from "./azure/tokens";
 import { ensureEmbeddedHost } from "./embeddedHost";
 import { SandboxesError } from "./errors";
 
@@ -30,6 +32,10 @@ export interface AzureAccess {
 }
 
 export interface ConnectionOptions {
+  /** `azure` takes credentials as azure-native does, from `ARM_*` and `AZURE_*`. Default `SANDBOXES_TARGET`, microvm. */
+  target?: "microvm" | "azure";
+  /** For the target azure, in place of those of the environment: a credential of `@azure/identity`, say. */
+  credential?: Credential;
   endpoint?: string;
   token?: string;
   ca?: string;
@@ -46,7 +52,7 @@ export const localSubscriptionId = "00000000-0000-0000-0000-000000000000";
 export const localResourceGroupName = "local";
 
 /**
- * Fills what the options leave open from `SANDBOXES_ENDPOINT`, `_TOKEN`, `_CA_FILE`, `_GROUP` and `_DATA_DIR`. Without
+ * Fills what the options leave open from `SANDBOXES_ENDPOINT`, `_TOKEN`, `_CA_FILE`, `_GROUP`, `_TARGET`, `_DATA_DIR`. Without
  * any endpoint it starts the embedded host of the data directory, or finds it running.
  */
 export async function resolveConnection(
@@ -54,6 +60,7 @@ export async function resolveConnection(
   environment: NodeJS.ProcessEnv = process.env,
 ): Promise<Connection> {
   const group = readGroup(options.group ?? nonEmpty(environment.SANDBOXES_GROUP));
+  if ((options.target ?? environment.SANDBOXES_TARGET) === "azure") return azureOf(options, group, environment);
   const given = options.endpoint ?? nonEmpty(environment.SANDBOXES_ENDPOINT);
   const endpoint = given === undefined ? await embeddedEndpoint(options, environment) : checkEndpoint(given);
   const caFile = nonEmpty(environment.SANDBOXES_CA_FILE);
@@ -115,6 +122,23 @@ function readGroup(given: string | undefined): GroupRef {
   throw new SandboxesError("Invalid", `"${given}" is not the id of a sandbox group`, {
     field: "group",
     hint: "give a name, or /subscriptions/…/resourceGroups/…/providers/Microsoft.App/sandboxGroups/NAME",
+  });
+}
+
+async function azureOf(
+  options: ConnectionOptions,
+  group: GroupRef,
+  environment: NodeJS.ProcessEnv,
+): Promise<Connection> {
+  const { credential } = options;
+  const caFile = nonEmpty(environment.SANDBOXES_CA_FILE);
+  return azureConnection({
+    settings: readAzureSettings(() => undefined, environment),
+    ca: options.ca ?? (caFile && (await readCa(caFile))),
+    subscriptionId: options.subscriptionId ?? group.subscriptionId,
+    resourceGroupName: options.resourceGroupName ?? group.resourceGroupName,
+    group: group.name,
+    tokens: credential && new CachedTokens(async () => credential),
   });
 }
 

@@ -11,6 +11,9 @@ const defaultGroup = "default";
 /** The group that a connection names, which must exist; or the default one of a self-hosted endpoint. */
 export async function openGroup(api: SandboxApi, options: CallOptions = {}): Promise<GroupView> {
   const { group }: Connection = api.connection;
+  if (group === undefined && api.connection.azure) {
+    throw new SandboxesError("Invalid", "The target azure needs the name or id of a sandbox group", { field: "group" });
+  }
   try {
     return await api.groups.get(group ?? defaultGroup, options);
   } catch (error) {

@@ -1,3 +1,4 @@
+import { executeOnAzure } from "./azure/exec";
 import type { CallOptions, HttpClient } from "./http";
 import {
   type ExecResultView,
@@ -12,7 +13,7 @@ const graceMs = 30_000;
 /**
  * Runs a program to its end and answers its whole output; never repeated once the service may have begun. `timeoutMs`
  * in the content is enforced in the guest; without it the service has a limit of its own (a host of ours ten minutes).
- * Aborting ends the program too.
+ * Aborting ends the program too, but not on Azure; see `executeOnAzure`.
  */
 export function executeCommand(
   http: HttpClient,
@@ -20,6 +21,7 @@ export function executeCommand(
   content: ExecuteCommandContent,
   options: CallOptions = {},
 ): Promise<ExecResultView> {
+  if (!http.plane.hasExtensions) return executeOnAzure(http, sandboxPath, content, options);
   return post(http, `${sandboxPath}/executeCommand`, content, options);
 }
 
@@ -30,6 +32,10 @@ export function executeShellCommand(
   content: ExecuteShellCommandContent,
   options: CallOptions = {},
 ): Promise<ExecResultView> {
+  if (!http.plane.hasExtensions) {
+    const { command, shell, ...rest } = content;
+    return executeOnAzure(http, sandboxPath, { ...rest, command: shell ?? "/bin/sh", args: ["-c", command] }, options);
+  }
   return post(http, `${sandboxPath}/executeShellCommand`, content, options);
 }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Readable, Writable } from "node:stream";
 import WebSocket from "ws";
+import { wasTimedOut, wrapProgram } from "./azure/guestProgram";
 import { codeOf, SandboxesError } from "./errors";
 import { type ExecExit, readExit } from "./execExit";
 import { transportFailure } from "./failures";
@@ -24,8 +25,22 @@ export async function openExecStream(
   { signal }: OpenExecOptions = {},
 ): Promise<ExecStream> {
   const requestId = randomUUID();
-  const socket = await openWebSocket(http, `${sandboxPath}/exec/stream`, { action, requestId, signal });
-  return new ExecStream(socket, start, requestId, signal);
+  const { hasExtensions } = http.plane;
+  // Azure takes the user in the address, and neither directory nor time limit.
+  const { user, workingDirectory, timeoutMs, command, ...plain } = start;
+  const query = user && !hasExtensions ? `?user=${encodeURIComponent(user)}` : "";
+  const path = `${sandboxPath}/exec/stream${query}`;
+  const socket = await openWebSocket(http, path, { action, requestId, signal });
+  const azures = { ...plain, command: wrapProgram(command, { workingDirectory, timeoutMs }) };
+  return new ExecStream(socket, hasExtensions ? start : azures, { requestId, signal, hasExtensions, timeoutMs });
+}
+
+export interface StreamOptions {
+  requestId: string;
+  signal?: AbortSignal;
+  /** See `Plane`. */
+  hasExtensions: boolean;
+  timeoutMs?: number | null;
 }
 
 /** A running program. Its streams share one connection: both outputs must be read, or the program stands still. */
@@ -39,11 +54,17 @@ export class ExecStream {
   readonly #full = new Set<Readable>();
   readonly #heartbeat: NodeJS.Timeout;
   readonly #stopListening: () => void;
+  readonly #hasExtensions: boolean;
+  readonly #timeoutMs: number | null | undefined;
+  readonly #startedAt = performance.now();
   #settle: { resolve: (exit: ExecExit) => void; reject: (error: unknown) => void } | undefined;
   #alive = true;
 
-  constructor(socket: WebSocket, start: ExecStart, requestId: string, signal?: AbortSignal) {
+  constructor(socket: WebSocket, start: ExecStart, options: StreamOptions) {
+    const { requestId, signal } = options;
     this.#socket = socket;
+    this.#hasExtensions = options.hasExtensions;
+    this.#timeoutMs = options.timeoutMs;
     this.stdout = this.#output();
     this.stderr = this.#output();
     this.stdin = this.#input();
@@ -65,7 +86,7 @@ export class ExecStream {
     });
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs).unref();
     const abort = () => {
-      this.kill("SIGKILL");
+      if (this.#hasExtensions) this.kill("SIGKILL");
       this.#fail(signal?.reason);
     };
     signal?.addEventListener("abort", abort, { once: true });
@@ -76,8 +97,9 @@ export class ExecStream {
     if (!start.stdin) this.stdin.destroy();
   }
 
-  /** Sends a signal, `SIGTERM`, to the whole tree of processes. No effect once it has ended. */
+  /** Sends a signal, `SIGTERM`, to the whole tree of processes. No effect once it has ended. Throws on Azure. */
   kill(signal = "SIGKILL"): void {
+    if (!this.#hasExtensions) throw unsupported("send a signal to a program");
     this.#send({ type: "signal", signal });
   }
 
@@ -96,13 +118,20 @@ export class ExecStream {
     } else if (frame.type === "exit_code") {
       this.stdout.push(null);
       this.stderr.push(null);
-      this.#settle?.resolve(readExit(frame));
+      this.#settle?.resolve(this.#hasExtensions ? readExit(frame) : this.#readAzuresExit(frame.exitCode));
       this.#finish();
     } else {
       const code = codeOf(500, frame.code ?? undefined);
       const text = `Cannot ${action}: ${frame.message ?? frame.code ?? "the service gives no reason"}`;
       this.#fail(new SandboxesError(code, text, { serviceCode: frame.code ?? undefined }));
     }
+  }
+
+  /** Azure tells the exit code and no more. */
+  #readAzuresExit(exitCode: number | null | undefined): ExecExit {
+    const durationMs = performance.now() - this.#startedAt;
+    const timedOut = wasTimedOut(exitCode, durationMs, this.#timeoutMs);
+    return readExit({ exitCode, durationMs, timedOut, signal: timedOut ? "SIGKILL" : null });
   }
 
   #fail(error: unknown): void {
@@ -148,7 +177,15 @@ export class ExecStream {
   #input(): Writable {
     return new Writable({
       write: (chunk: Buffer, _encoding, done) => this.#sendInput(chunk, done),
-      final: (done) => this.#send({ type: "stdin_close" }, done),
+      final: (done) => {
+        if (this.#hasExtensions) this.#send({ type: "stdin_close" }, done);
+        else {
+          // The program would wait for ever, and its caller with it.
+          const error = unsupported("end a program's input over a stream");
+          this.#fail(error);
+          done(error);
+        }
+      },
     });
   }
 
@@ -168,6 +205,12 @@ export class ExecStream {
     else this.#socket.terminate();
     this.#alive = false;
   }
+}
+
+function unsupported(what: string): SandboxesError {
+  return new SandboxesError("Unsupported", `Cannot ${what}: Azure's API has no way to do it`, {
+    hint: "give input as text or bytes to exec, and a timeoutMs",
+  });
 }
 
 function readFrame(message: string): ExecServerFrame | undefined {

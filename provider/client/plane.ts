@@ -12,6 +12,8 @@ export interface Plane {
   /** After a 401: true when another token can be had, so that asking again makes sense. */
   renewToken?(): boolean;
   dialect: Dialect;
+  /** True where what we added to Azure's wire is understood: time limits, input, signals of programs. */
+  hasExtensions: boolean;
   retry: RetryPolicy;
   /** What an answer of status 400 and above means, and whether the request may be sent again. */
   judge(answer: Answer, action: string): Judgement;

@@ -25,6 +25,7 @@ export function openPlanes(connection: Connection, options: HttpOptions, endpoin
     endpoint: async () => connection.endpoint,
     token: async () => connection.token,
     dialect: dialectOf(apiVersion),
+    hasExtensions: true,
     retry: options.retry ?? defaultRetryPolicy,
     judge: judgeHost,
   });

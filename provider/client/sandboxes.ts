@@ -12,6 +12,7 @@ import type { ExecResultView, ExecStart, ExecuteCommandContent, ExecuteShellComm
 import { formatLabelSelector, type Labels, matchesLabels } from "./wire/labels";
 import {
   type CreateSandboxContent,
+  createSandboxContent,
   type LifecyclePolicy,
   type SandboxView,
   sandboxPage,
@@ -51,6 +52,7 @@ export class SandboxesApi {
    * be there, to be found by its labels.
    */
   async create(content: CreateSandboxContent, { signal }: CallOptions = {}): Promise<SandboxView> {
+    requireValid(content);
     const view = await this.#http.json(sandboxView, {
       method: this.#http.plane.dialect.createMethod,
       path: this.#path,
@@ -209,4 +211,12 @@ export class SandboxesApi {
 /** Azure may not show a sandbox yet that it has just created. */
 function notYet(error: unknown): undefined {
   if (!isMissing(error)) throw error;
+}
+
+/** Says the field of a wrong value, which not every version of the service does. */
+function requireValid(content: CreateSandboxContent): void {
+  const issue = createSandboxContent.safeParse(content).error?.issues[0];
+  if (!issue) return;
+  const field = issue.path.join(".");
+  throw new SandboxesError("Invalid", `Cannot create a sandbox: ${field}: ${issue.message}`, { field });
 }

@@ -24,7 +24,7 @@ export interface CreateSandboxOptions extends SandboxSettings {
    * imported as a disk image of the group unless it has been before.
    */
   image: string;
-  /** Default: 1 processor, 512 MiB of memory, 10 GiB of disk. */
+  /** Default: 1 processor, 512 MiB of memory (on Azure 2 GiB, which goes with it), 10 GiB of disk. */
   resources?: Partial<Resources>;
   /** For every program in it, besides the image's own. Write-only: it cannot be read back. */
   env?: Record<string, string>;
@@ -44,6 +44,7 @@ export interface ListOptions extends CallOptions {
 }
 
 const defaultResources: Resources = { cpu: "1000m", memory: "512Mi" };
+const azuresResources: Resources = { cpu: "1000m", memory: "2048Mi" };
 
 /** A sandbox group: what `connect` gives, and where sandboxes are made. */
 export class Group {
@@ -54,9 +55,11 @@ export class Group {
   readonly isolation: Isolation | undefined;
   readonly #api: SandboxApi;
   readonly #images: ImageSources;
+  readonly #defaults: Resources;
 
   constructor(api: SandboxApi, view: GroupView) {
     this.#api = api;
+    this.#defaults = api.connection.azure ? azuresResources : defaultResources;
     this.name = view.name;
     this.id = view.id;
     this.isolation = view.properties.isolation;
@@ -107,7 +110,7 @@ export class Group {
 
   async #imageContent({ image, resources, env, signal, onProgress }: CreateSandboxOptions) {
     const sourcesRef = await this.#images.resolve(image, { signal, onProgress });
-    return { sourcesRef, resources: { ...defaultResources, ...resources }, environment: env };
+    return { sourcesRef, resources: { ...this.#defaults, ...resources }, environment: env };
   }
 }
 

@@ -6,6 +6,7 @@ import { labels, labelsView } from "./labels";
 import { pageOf } from "./paging";
 import { type CreatePort, createPort, portView } from "./ports";
 import { cpuQuantity, sizeQuantity } from "./quantities";
+import { type SandboxVolume, sandboxVolume } from "./volumes";
 
 const argv = z.array(z.string());
 
@@ -80,6 +81,7 @@ const createShape = {
   egressPolicy: egressPolicy.nullish(),
   /** Of a named policy of the group. */
   egressPolicyId: z.string().nullish(),
+  volumes: z.array(sandboxVolume).nullish(),
 };
 
 /** `PUT` (older) or `POST` (newer data plane) `…/sandboxes`; unknown keys pass through. */
@@ -96,6 +98,7 @@ export interface CreateSandboxContent {
   ports?: CreatePort[];
   egressPolicy?: EgressPolicyContent;
   egressPolicyId?: string;
+  volumes?: SandboxVolume[];
 }
 
 /** Extension, `PATCH …/sandboxes/{id}`: replaces the whole map of labels. */
@@ -125,6 +128,7 @@ const viewShape = {
   ports: z.array(portView).nullish(),
   egressPolicy: egressPolicy.nullish(),
   egressPolicyId: z.string().nullish(),
+  volumes: z.array(sandboxVolume).nullish(),
   createdAt: z.string().nullish(),
   region: z.string().nullish(),
   hostname: z.string().nullish(),

@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { isSandboxesError } from "../../../provider/client/errors";
 import { fileMode } from "../../../provider/client/wire/files";
@@ -66,7 +68,10 @@ export class Guest {
   }
 }
 
-/** Starts a program as a sandbox does: its own environment first. */
+/**
+ * Starts a program as a sandbox does: its own environment first, and what cannot be started ends with 127. A machine is
+ * a folder, so that a whole path among the arguments, where it names a file there, is led into it.
+ */
 export function startIn(
   { vm, environment: own }: StoredSandbox,
   argv: string[],
@@ -74,7 +79,15 @@ export function startIn(
 ): Promise<GuestProcess> {
   const { PATH = "" } = process.env;
   const env = { PATH, ...own, ...options.environment };
-  return vm.agent.exec({ argv, env, cwd: options.workingDirectory ?? undefined, stdin: options.stdin ?? false });
+  const led = argv.map((word) =>
+    /^\/tmp\/[^/\s]+$/.test(word) && existsSync(join(vm.folder, word)) ? join(vm.folder, word) : word,
+  );
+  return vm.agent.exec({
+    argv: ["/bin/sh", "-c", 'exec "$@"', "sh", ...led],
+    env,
+    cwd: options.workingDirectory ?? undefined,
+    stdin: options.stdin ?? false,
+  });
 }
 
 /** As shells say it: Azure has no word for the signal. */
