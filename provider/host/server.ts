@@ -23,6 +23,7 @@ import { GroupService } from "./services/groups";
 import { LifecycleService } from "./services/lifecycle";
 import { recover } from "./services/recovery";
 import { SandboxService } from "./services/sandboxes";
+import type { SandboxNetwork } from "./services/sandboxNetwork";
 import { SecretService } from "./services/secrets";
 import { SnapshotShelf } from "./services/snapshotShelf";
 import { SnapshotService } from "./services/snapshots";
@@ -35,7 +36,9 @@ import { SandboxStore } from "./store/sandboxStore";
 import { SecretBox } from "./store/secretBox";
 import { SecretStore } from "./store/secretStore";
 import { SnapshotStore } from "./store/snapshotStore";
+import { VolumeStore } from "./store/volumeStore";
 import type { VmDriver } from "./vm/driver";
+import { VolumeService } from "./volumes/volumeService";
 
 export interface HostServerOptions extends NetworkOptions {
   dataDir: string;
@@ -99,6 +102,7 @@ export function createHostServer(options: HostServerOptions): HostServer {
       await recover(services.recovery);
       const groupExists = (groupKey: string) => services.recovery.groups.get(groupKey) !== undefined;
       services.secrets.restart(groupExists);
+      await services.volumes.restart(groupExists);
       services.egress.restart(groupExists);
       await services.ports.restart();
       let unlisten = () => {};
@@ -121,6 +125,7 @@ export function createHostServer(options: HostServerOptions): HostServer {
           await services.sandboxes.close();
           await services.diskImages.close();
           await options.driver.close();
+          await services.volumes.close();
           unlisten();
           options.database.close();
         },
@@ -177,6 +182,21 @@ function createApp({ log }: HostServerOptions, tls: ServerTls | undefined): Fast
   });
 }
 
+/** Volumes first: whatever runs in a guest may be in one. */
+function withVolumes(network: SandboxNetwork, volumes: VolumeService): SandboxNetwork {
+  return {
+    environment: (record) => network.environment(record),
+    guestUp: async (record, agent) => {
+      await volumes.guestUp(record, agent);
+      await network.guestUp(record, agent);
+    },
+    removed: (id) => {
+      network.removed(id);
+      volumes.removed(id);
+    },
+  };
+}
+
 function createServices(
   options: HostServerOptions,
   app: FastifyInstance,
@@ -195,6 +215,9 @@ function createServices(
     secretValue: (groupKey, id, key) => secrets.secretValue(groupKey, id, key),
     sandboxes: () => sandboxes,
   });
+  const volumes = new VolumeService({
+    ...{ store: new VolumeStore(database), sandboxes: sandboxStore, dataDir: options.dataDir, log },
+  });
   const shelf = new SnapshotShelf({
     store: new SnapshotStore(database),
     directory: join(options.dataDir, "snapshots"),
@@ -205,7 +228,8 @@ function createServices(
     remove: ({ groupKey, id }) => sandboxes.delete(groupKey, id),
   });
   const sandboxes: SandboxService = new SandboxService({
-    ...{ store: sandboxStore, diskImages, driver, admission, snapshots: shelf, network, lifecycle, log },
+    network: withVolumes(network, volumes),
+    ...{ store: sandboxStore, diskImages, driver, admission, snapshots: shelf, lifecycle, log },
   });
   const snapshots = new SnapshotService({ shelf, sandboxes, driver });
   const commits = new CommitService({ sandboxes, diskImages, directory: join(options.dataDir, "commits") });
@@ -214,6 +238,7 @@ function createServices(
     await snapshots.empty(groupKey);
     diskImages.empty(groupKey);
     secrets.empty(groupKey);
+    await volumes.empty(groupKey);
     egress.empty(groupKey);
   };
   const groups = new GroupService({ store: groupStore, driver, empty });
@@ -234,7 +259,7 @@ function createServices(
     ...{ groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, snapshots, commits, lifecycle, log },
   };
   return {
-    ...{ groups, diskImages, sandboxes, exec, files, secrets, ports, egress, status, recovery },
+    ...{ groups, diskImages, sandboxes, exec, files, secrets, volumes, ports, egress, status, recovery },
     ...{ snapshots, commits, lifecycle, stats },
   };
 }

@@ -18,6 +18,8 @@ pub struct Cgroups {
     lingering: Vec<Cgroup>,
     made: u32,
     frozen: bool,
+    /// Groups are somebody else's to keep or remove.
+    is_lent: bool,
 }
 
 pub struct Cgroup {
@@ -37,6 +39,7 @@ impl Cgroups {
             lingering: Vec::new(),
             made: 0,
             frozen: false,
+            is_lent: false,
         }
     }
 
@@ -55,8 +58,25 @@ impl Cgroups {
         })
     }
 
+    /// For a copy of this process that runs one program: the group that the original gave it is the only one.
+    pub fn lent(group: Option<&Cgroup>) -> Self {
+        let mut groups = Cgroups::below(None);
+        groups.empty.extend(group.and_then(|group| {
+            Some(Cgroup {
+                directory: sys::open(bytes(&group.path), libc::O_RDONLY | libc::O_DIRECTORY).ok()?,
+                path: group.path.clone(),
+                killed: Cell::new(false),
+            })
+        }));
+        groups.is_lent = true;
+        groups
+    }
+
     /// Takes a group back; what still runs in it goes on.
     pub fn release(&mut self, group: Cgroup) {
+        if self.is_lent {
+            return;
+        }
         if group.is_populated() {
             self.lingering.push(group);
         } else if self.empty.len() < KEPT_EMPTY && !group.killed.get() {
@@ -93,6 +113,9 @@ impl Cgroups {
 
     /// Kills what is left and removes all groups; for an agent that ends without its machine.
     pub fn remove_all(&mut self) {
+        if self.is_lent {
+            return;
+        }
         for group in self.empty.drain(..).chain(self.lingering.drain(..)) {
             let _ = group.kill(); // an empty group has nothing to kill
             for _ in 0..100 {
@@ -117,6 +140,11 @@ impl Cgroup {
     pub fn kill(&self) -> Result<()> {
         self.killed.set(true);
         fs::write(self.path.join("cgroup.kill"), b"1").map_err(Into::into)
+    }
+
+    /// It is not used again.
+    pub fn retire(&self) {
+        self.killed.set(true);
     }
 
     pub fn members(&self) -> Vec<i32> {

@@ -1,6 +1,7 @@
 //! Calls that may wait for a volume. What a volume answers comes through this process's loop, so the loop must not wait
 //! for one: the call is carried out by a copy of the agent, over the same protocol, and its frames are passed on.
 
+use crate::cgroup::{Cgroup, Cgroups};
 use crate::frames::{header, Decoder};
 use crate::port::Port;
 use crate::protocol::{frame, kind, tag, MAGIC, MAX_PAYLOAD, NONCE_BYTES, VERSION};
@@ -18,24 +19,35 @@ struct Delegate {
     decoder: Decoder,
     ready: bool,
     cancelled: bool,
+    /// Nobody reads what the call says: the copy was told to go on all the same.
+    unread: bool,
     /// Programs wait until it is over; the copy cannot see to that.
     freezes: bool,
+    /// Of the program, for a copy that runs one.
+    group: Option<Cgroup>,
+    is_program: bool,
+    detached: bool,
 }
 
 /// Hands the request to a copy of this process.
 pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure> {
-    if request.as_slice().len() > MAX_PAYLOAD {
-        return Err(Failure::INVALID); // no path is that long
-    }
+    let called = request.number(tag::KIND)?.unwrap_or(0) as u8;
+    let is_program = called == kind::EXEC;
+    let freezes = called == kind::ARCHIVE;
     let (ours, theirs) = sys::socket_pair()?;
-    let freezes = request.number(tag::KIND)? == Some(u64::from(kind::ARCHIVE));
+    let group = if is_program {
+        context.machine.cgroups.thaw();
+        context.machine.cgroups.acquire()
+    } else {
+        None
+    };
     if freezes {
         context.machine.cgroups.freeze();
     }
+    let is_guest = context.machine.is_guest;
     // Its end is not waited for: it ends with its socket.
-    sys::fork(move || serve(theirs))?;
-    context.machine.poll.add(&ours, context.token(0))?;
-    let hello = [&MAGIC[..], &VERSION.to_be_bytes(), &[0; NONCE_BYTES]].concat();
+    let begun = sys::fork(|| serve(theirs, is_guest, group.as_ref()))
+        .and_then(|_| context.machine.poll.add(&ours, context.token(0)));
     let mut delegate = Delegate {
         id: context.id,
         socket: ours,
@@ -43,16 +55,33 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         decoder: Decoder::default(),
         ready: true,
         cancelled: false,
+        unread: false,
         freezes,
+        group,
+        is_program,
+        detached: request.has(tag::DETACHED),
     };
+    if let Err(error) = begun {
+        delegate.release(context.machine);
+        return Err(error.into());
+    }
+    let hello = [&MAGIC[..], &VERSION.to_be_bytes(), &[0; NONCE_BYTES]].concat();
     delegate.send(0, frame::HELLO, &hello);
-    delegate.send(context.id, frame::OPEN, request.as_slice());
+    let mut parts = request.as_slice().chunks(MAX_PAYLOAD).peekable();
+    while let Some(part) = parts.next() {
+        let kind = match parts.peek() {
+            Some(_) => frame::OPEN_PART,
+            None => frame::OPEN,
+        };
+        delegate.send(context.id, kind, part);
+    }
     Ok(Opened::Stream(Box::new(delegate)))
 }
 
 /// In the copy.
-fn serve(socket: OwnedFd) -> i32 {
-    let served = sys::keep_only(socket).and_then(|socket| Server::new(Port::Socket(socket), false, None)?.run());
+fn serve(socket: OwnedFd, is_guest: bool, group: Option<&Cgroup>) -> i32 {
+    let served = sys::keep_only(socket)
+        .and_then(|socket| Server::new(Port::Socket(socket), is_guest, Cgroups::lent(group))?.run());
     i32::from(served.is_err())
 }
 
@@ -60,6 +89,13 @@ impl Delegate {
     fn send(&mut self, stream: u32, kind: u8, payload: &[u8]) {
         self.outgoing.extend_from_slice(&header(stream, kind, payload.len()));
         self.outgoing.extend_from_slice(payload);
+    }
+
+    /// The program ends at once, even while the copy that runs it waits.
+    fn kill(&self) {
+        if let Some(group) = &self.group {
+            let _ = group.kill(); // an old kernel: then the copy does it
+        }
     }
 
     /// True once the copy is gone.
@@ -94,6 +130,16 @@ impl Stream for Delegate {
             context.end(&Failure::from(Errno(libc::EINTR)).fields());
             return Progress::Done;
         }
+        if context.credit[0] == u32::MAX && !self.unread {
+            self.unread = true;
+            for output in 0..2 {
+                self.send(
+                    self.id,
+                    frame::CREDIT,
+                    &[&[output][..], &u32::MAX.to_be_bytes()].concat(),
+                );
+            }
+        }
         let gone = self.exchange();
         while let Some(received) = self.decoder.next() {
             if received.stream != context.id {
@@ -105,6 +151,7 @@ impl Stream for Delegate {
             }
         }
         if gone {
+            self.kill();
             context.end(&Failure::from(Errno(libc::EIO)).fields());
             return Progress::Done;
         }
@@ -121,7 +168,10 @@ impl Stream for Delegate {
 
     fn frame(&mut self, id: u32, kind: u8, payload: &[u8]) -> bool {
         self.send(id, kind, payload);
-        self.cancelled |= kind == frame::RESET;
+        if kind == frame::RESET {
+            self.cancelled = true;
+            self.kill();
+        }
         true
     }
 
@@ -129,11 +179,20 @@ impl Stream for Delegate {
         self.send(self.id, frame::RESET, &[]);
         self.cancelled = true;
         self.exchange();
+        self.kill();
+    }
+
+    fn outlives(&self, keep_programs: bool) -> bool {
+        self.is_program && (self.detached || keep_programs) && !self.cancelled
     }
 
     fn release(&mut self, machine: &mut Machine) {
         if self.freezes {
             machine.cgroups.thaw();
+        }
+        if let Some(group) = self.group.take() {
+            group.retire();
+            machine.cgroups.release(group);
         }
     }
 }

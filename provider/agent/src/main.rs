@@ -66,7 +66,7 @@ fn run_machine() -> i32 {
     let result = boot::start().and_then(|()| {
         let port = port::find_virtio(boot::DEVICE_WAIT_MS)
             .map_err(|error| ("find the port of the host".to_string(), error))?;
-        let groups = Some(PathBuf::from("/sys/fs/cgroup/exec"));
+        let groups = cgroup::Cgroups::below(Some(PathBuf::from("/sys/fs/cgroup/exec")));
         Server::new(port, true, groups)
             .and_then(|mut server| server.run())
             .map_err(|error| ("serve".to_string(), error))
@@ -82,7 +82,7 @@ fn serve(port: sys::Result<port::Port>) -> i32 {
     sys::fill_standard_streams();
     sys::become_subreaper();
     let _ = sys::loopback_up(); // down in a network namespace of its own, up elsewhere
-    let result = port.and_then(|port| Server::new(port, false, cgroup::base_on_host())?.run());
+    let result = port.and_then(|port| Server::new(port, false, cgroup::Cgroups::below(cgroup::base_on_host()))?.run());
     match result {
         Ok(()) => 0,
         Err(error) => {

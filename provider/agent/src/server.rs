@@ -10,7 +10,6 @@ use crate::stream::{Machine, EPOCH_SHIFT};
 use crate::sys::{self, Epoll, Event, Io, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::io::OwnedFd;
-use std::path::PathBuf;
 
 const PORT: u64 = 0;
 const SIGNALS: u64 = 1;
@@ -36,7 +35,7 @@ pub struct Server {
 }
 
 impl Server {
-    pub fn new(port: Port, is_guest: bool, cgroups: Option<PathBuf>) -> Result<Self> {
+    pub fn new(port: Port, is_guest: bool, cgroups: Cgroups) -> Result<Self> {
         let poll = Epoll::new()?;
         let signals = sys::signal_descriptor()?;
         poll.add(&signals, SIGNALS)?;
@@ -46,7 +45,7 @@ impl Server {
         }
         let machine = Machine {
             poll,
-            cgroups: Cgroups::below(cgroups),
+            cgroups,
             is_guest,
             is_root: sys::is_root(),
             epoch: 0,

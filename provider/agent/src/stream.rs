@@ -98,10 +98,11 @@ pub enum Opened {
 /// Begins what an OPEN asks for.
 pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure> {
     let kind = request.number(tag::KIND)?.unwrap_or(0) as u8;
-    // Their files may be in a volume.
-    let touches_files = matches!(
+    // What they touch may be in a volume: files, and pipes whose other end a program holds locked while it waits for one.
+    let may_wait = matches!(
         kind,
-        kind::READ_FILE
+        kind::EXEC
+            | kind::READ_FILE
             | kind::WRITE_FILE
             | kind::STAT
             | kind::LIST
@@ -110,7 +111,7 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
             | kind::ARCHIVE
             | kind::SPACE
     );
-    if touches_files && !context.machine.volumes.is_empty() {
+    if may_wait && !context.machine.volumes.is_empty() {
         return delegate::open(request, context);
     }
     match kind {

@@ -11,6 +11,7 @@ import type { SnapshotService } from "../services/snapshots";
 import type { StatsService } from "../services/stats";
 import type { StatusService } from "../services/status";
 import type { VmDriver } from "../vm/driver";
+import type { VolumeService } from "../volumes/volumeService";
 import type { ReplayMemory } from "./replay";
 
 /** What routes may use. */
@@ -24,6 +25,7 @@ export interface RouteContext {
   exec: ExecService;
   files: FileService;
   secrets: SecretService;
+  volumes: VolumeService;
   ports: PortService;
   egress: EgressService;
   status: StatusService;

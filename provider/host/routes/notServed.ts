@@ -4,8 +4,7 @@ import { dataPlaneGroup } from "./request";
 
 /** What Azure has and this host has not yet: 501, which no SDK repeats, and not a 404 that would read as "gone". */
 const notServed = [
-  ...["volumes"].map((name) => `${dataPlaneGroup}/${name}`),
-  ...[...["logstream", "processes", "volumes", "containers"]].map((name) => `${dataPlaneGroup}/sandboxes/:id/${name}`),
+  ...["logstream", "processes", "containers"].map((name) => `${dataPlaneGroup}/sandboxes/:id/${name}`),
 ];
 
 /** Answers for addresses that exist on Azure but not here. */

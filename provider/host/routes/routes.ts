@@ -17,6 +17,7 @@ import { sandboxRoutes } from "./sandboxes";
 import { secretRoutes } from "./secrets";
 import { snapshotRoutes } from "./snapshots";
 import { statusRoutes } from "./status";
+import { volumeRoutes } from "./volumes";
 
 /** All that the host answers. */
 export function registerRoutes(app: FastifyInstance, context: RouteContext): void {
@@ -60,6 +61,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   portRoutes(app, context);
   egressRoutes(app, context);
   secretRoutes(app, context);
+  volumeRoutes(app, context);
   statusRoutes(app, context);
   azureOnlyRoutes(app, context);
   notServedRoutes(app);

@@ -27,8 +27,9 @@ export function sandboxRoutes(app: FastifyInstance, context: RouteContext): void
       const network = {
         ports: context.ports.declared(body.ports ?? []),
         ...context.egress.declared(group.key, body),
+        volumes: context.volumes.declared(group.key, body.volumes ?? []),
       };
-      const { ports, egressPolicy, egressPolicyId, ...rest } = body;
+      const { ports, egressPolicy, egressPolicyId, volumes, ...rest } = body;
       const record = await sandboxes.create(group, { ...rest, sourcesRef: body.sourcesRef ?? {} }, network);
       return { status, body: view(request, await openPorts(context, record)) };
     });
@@ -120,7 +121,7 @@ function sandboxView(context: RouteContext, request: FastifyRequest, record: San
     region: context.region,
     lifecycle,
     managementUrl: endpointOf(context, request),
-    volumes: [],
+    volumes: record.volumes ?? [],
     contentPackageDownloads: [],
     outboundIpAddresses: [],
     isolation,

@@ -23,7 +23,7 @@ export type NewSandbox = CreateSandboxContent & Record<string, unknown>;
 
 /** Turns a request into the record of a sandbox about to be made; throws for what this host cannot give. */
 export function newSandbox(groupKey: string, body: NewSandbox, capabilities: VmCapabilities): SandboxRecord {
-  refuseUnsupported(body);
+  refuseAzureOnly(body);
   return {
     id: randomUUID(),
     groupKey,
@@ -62,19 +62,6 @@ function badResource(name: string, value: string, wanted: string): SandboxesErro
   return new SandboxesError("Invalid", `Cannot give a sandbox ${name} "${value}": ${wanted} is possible`, {
     field: `resources.${name}`,
   });
-}
-
-/** What Azure has and this host has not yet: refused, since a sandbox without it would be another than was asked for. */
-function refuseUnsupported(body: NewSandbox): void {
-  refuseAzureOnly(body);
-  for (const field of ["volumes"]) {
-    const value = body[field];
-    if (Array.isArray(value) && value.length > 0) throw unsupported(field);
-  }
-}
-
-function unsupported(field: string): SandboxesError {
-  return new SandboxesError("Unsupported", `This host does not have "${field}" yet`, { field });
 }
 
 /** Azure answers `isPublic` always. */

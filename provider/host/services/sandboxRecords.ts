@@ -7,8 +7,10 @@ import { timestamp } from "./timestamp";
 export function saveChange(store: SandboxStore, record: SandboxRecord, change: Partial<SandboxRecord>): SandboxRecord {
   const current = store.get(record.groupKey, record.id);
   // What other calls change while a sandbox starts, stops or resumes.
-  const { labels, ports, egressPolicy, egressPolicyId, lifecycle, lastActiveAt } = current ?? record;
-  const next = { ...record, labels, ports, egressPolicy, egressPolicyId, lifecycle, lastActiveAt, ...change };
+  const { labels, ports, egressPolicy, egressPolicyId, volumes, volumesServed } = current ?? record;
+  const { lifecycle, lastActiveAt } = current ?? record;
+  const kept = { labels, ports, egressPolicy, egressPolicyId, volumes, volumesServed, lifecycle, lastActiveAt };
+  const next = { ...record, ...kept, ...change };
   if (current?.state === "Deleting") next.state = "Deleting";
   if (current) store.put(next);
   return next;

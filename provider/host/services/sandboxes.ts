@@ -32,7 +32,7 @@ export interface SandboxServiceParts extends StartParts {
 }
 
 /** What a sandbox is created with besides what its request says, checked elsewhere. */
-export type NetworkSettings = Pick<SandboxRecord, "ports" | "egressPolicy" | "egressPolicyId">;
+export type NetworkSettings = Pick<SandboxRecord, "ports" | "egressPolicy" | "egressPolicyId" | "volumes">;
 
 /** The life of sandboxes: Creating, Running, Stopping, Stopped, Deleting; Failed when the machine is lost. */
 export class SandboxService {

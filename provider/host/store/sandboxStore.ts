@@ -56,6 +56,9 @@ const sandboxRecord = z.object({
   egressPolicy: z.record(z.string(), z.unknown()).optional(),
   /** Name of a policy of the group; `egressPolicy` wins. */
   egressPolicyId: z.string().optional(),
+  volumes: z.array(z.object({ volumeName: z.string(), mountpoint: z.string(), readOnly: z.boolean() })).optional(),
+  /** It has had them: what fails to come back later is no reason to give the sandbox up. */
+  volumesServed: z.boolean().optional(),
   isolation: z.enum(["hardware", "emulated", "none"]),
   createdAt: z.string(),
   /** While `Creating`: a caller knows its id, so that the creation has to go on after a restart. */

@@ -37,6 +37,15 @@ export class VolumeFiles {
     return this.#serial.run("", work);
   }
 
+  /** After a restart: these sandboxes had it, and may have any of its files open. */
+  reopen(mounts: string[]): Promise<void> {
+    for (const mount of mounts) this.attach(mount, false);
+    return this.run(async () => {
+      this.tree.dropAnswersExcept(mounts);
+      for (const ino of this.tree.nameless()) await this.#forgetUnlessOpen(ino);
+    });
+  }
+
   /** A guest begins to use it or, with `fresh`, to use it anew: nothing of its earlier use is left. */
   attach(mount: string, fresh: boolean): void {
     if (fresh) this.tree.dropAnswers(mount);

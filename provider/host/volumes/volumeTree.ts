@@ -55,7 +55,7 @@ export interface AttributeChange {
  */
 export class VolumeTree {
   readonly #database: DatabaseSync;
-  readonly #limitBytes: number;
+  #limitBytes: number;
   readonly #statements = new Map<string, StatementSync>();
   #usedBytes: number;
   #names: number;
@@ -78,6 +78,11 @@ export class VolumeTree {
   close(): void {
     this.#statements.clear();
     this.#database.close();
+  }
+
+  /** For a volume that became larger. */
+  setLimit(bytes: number): void {
+    this.#limitBytes = bytes;
   }
 
   /** Sizes of files count in full, holes in them too. */
@@ -275,6 +280,12 @@ export class VolumeTree {
       this.#run("INSERT INTO answers VALUES (?, ?, ?)", mount, number, answer);
       return answer;
     });
+  }
+
+  /** Drops remembered answers of all mounts but these. */
+  dropAnswersExcept(mounts: string[]): void {
+    const rows = this.#prepare("SELECT DISTINCT mount FROM answers").all();
+    for (const { mount } of rows) if (!mounts.includes(String(mount))) this.dropAnswers(String(mount));
   }
 
   /** Drops remembered answers of a mount below a number; all without one. */

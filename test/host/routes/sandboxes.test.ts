@@ -100,15 +100,10 @@ describe("sandboxes", () => {
 
   test("what is not there yet is a 501, not a 404", async () => {
     const id = await host.sandbox();
-    for (const path of [`${groupPath}/volumes`, `${collection}/${id}/containers`, `${groupPath}/connections`]) {
+    for (const path of [`${collection}/${id}/containers`, `${groupPath}/connections`]) {
       const reply = await host.call("POST", path, {});
       expect([reply.status, reply.body.error.code]).toEqual([501, "NotSupported"]);
     }
-    const volumes = await host.call("PUT", collection, {
-      sourcesRef,
-      volumes: [{ volumeName: "v", mountpoint: "/v" }],
-    });
-    expect(volumes.status).toBe(501);
     expect((await host.call("GET", "/nothing")).status).toBe(404);
   });
 

@@ -1,14 +1,11 @@
 //! A running program as a stream.
 
-use super::{
-    program::{classify, Prepared},
-    tree,
-};
+use super::{program::Prepared, tree};
 use crate::cgroup::Cgroup;
 use crate::pipes::{AtEnd, Moved, Sink, Source};
 use crate::protocol::{frame, tag};
 use crate::stream::{Context, Machine, Opened, Progress, Stream};
-use crate::sys::{self, Ended, Errno, Event};
+use crate::sys::{self, Ended, Event};
 use crate::tlv::{Failure, Fields, Request};
 use std::os::unix::io::{AsRawFd, OwnedFd};
 
@@ -19,13 +16,8 @@ const IDLE_AFTER_EXIT_NS: u64 = 100_000_000;
 /// A grandchild that never stops writing ends the call after this.
 const BUSY_AFTER_EXIT_NS: u64 = 1_000_000_000;
 
-/// Names `Exec::starting` among the descriptors of the stream; 0 to 2 are the program's own.
-const STARTING: u8 = 3;
-
 struct Exec {
     leader: i32,
-    /// Ends when the program executes, or says why it cannot; none once that is known.
-    starting: Option<OwnedFd>,
     /// Belongs to the machine rather than to the host's session.
     detached: bool,
     group: Option<Cgroup>,
@@ -56,16 +48,10 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
     let group = context.machine.cgroups.acquire();
     let descriptor = group.as_ref().map(Cgroup::descriptor);
     let started = sys::monotonic_ns();
-    // A program or its directory may be in a volume, which only answers while this process goes on.
-    let report = match context.machine.volumes.is_empty() {
-        true => None,
-        false => Some(sys::pipe()?),
-    };
     let leader = match prepared.start(
         streams.theirs(),
         streams.terminal.is_some(),
         descriptor,
-        report.as_ref().map(|(_, write)| write.as_raw_fd()),
         context.machine,
     ) {
         Ok(pid) => pid,
@@ -78,7 +64,6 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
     };
     let mut exec = Exec {
         leader,
-        starting: report.map(|(read, _)| read),
         detached: request.has(tag::DETACHED),
         group,
         started,
@@ -95,9 +80,7 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         exec.release(context.machine);
         return Err(error.into());
     }
-    if exec.starting.is_none() {
-        context.out.frame(context.id, frame::OPENED, &[]);
-    }
+    context.out.frame(context.id, frame::OPENED, &[]);
     Ok(Opened::Stream(Box::new(exec)))
 }
 
@@ -180,10 +163,6 @@ impl Exec {
             self.outputs[channel] = output.map(|fd| Source::new(fd, channel as u8, context)).transpose()?;
         }
         self.terminal = streams.terminal;
-        if let Some(starting) = &self.starting {
-            sys::set_nonblocking(starting.as_raw_fd())?;
-            context.machine.poll.add(starting, context.token(STARTING))?;
-        }
         Ok(())
     }
 
@@ -233,18 +212,6 @@ impl Exec {
 impl Stream for Exec {
     fn pump(&mut self, context: &mut Context) -> Progress {
         self.check_timeout();
-        if let Some(starting) = &self.starting {
-            match sys::read_failure(starting) {
-                Err(Errno(libc::EAGAIN)) if self.exit.is_none() => return Progress::Wait,
-                Ok(Some((step, error))) if !self.cancelled => {
-                    context.end(&classify(step, error).fields());
-                    return Progress::Done;
-                }
-                _ => {}
-            }
-            self.starting = None;
-            context.out.frame(context.id, frame::OPENED, &[]);
-        }
         if let Some(stdin) = &mut self.stdin {
             stdin.pump(context);
         }

@@ -52,7 +52,6 @@ impl Prepared {
         streams: [RawFd; 3],
         terminal: bool,
         cgroup: Option<RawFd>,
-        report: Option<RawFd>,
         machine: &Machine,
     ) -> Result<i32, Failure> {
         let program = Program {
@@ -65,7 +64,6 @@ impl Prepared {
             terminal,
             cgroup,
             open_files: machine.is_guest.then_some(OPEN_FILES),
-            report,
         };
         sys::spawn(&program).map_err(|(step, error)| classify(step, error))
     }
@@ -103,8 +101,7 @@ fn candidates(name: &[u8], env: &[CString]) -> Result<Vec<CString>, Failure> {
         .collect()
 }
 
-/// What a failure to start means.
-pub fn classify(step: Step, error: Errno) -> Failure {
+fn classify(step: Step, error: Errno) -> Failure {
     let kind = match (step, error.0) {
         (Step::Directory, libc::ENOENT | libc::ENOTDIR) => failure::CWD_NOT_FOUND,
         (Step::Directory, libc::EACCES) => failure::CWD_FORBIDDEN,

@@ -5,7 +5,7 @@
 use super::{Errno, Result};
 use std::ffi::{CStr, CString};
 use std::os::raw::c_char;
-use std::os::unix::io::{OwnedFd, RawFd};
+use std::os::unix::io::RawFd;
 
 /// Everything about a program that its child needs, prepared beforehand: the child may not allocate.
 pub struct Program<'a> {
@@ -24,9 +24,6 @@ pub struct Program<'a> {
     pub cgroup: Option<RawFd>,
     /// Soft and hard limit of open files.
     pub open_files: Option<(u64, u64)>,
-    /// Where a failure is written (see `read_failure`), by a child with memory of its own that nobody waits for: for
-    /// what this process would otherwise wait for and may have to answer itself. The child closes it when it executes.
-    pub report: Option<RawFd>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -47,16 +44,6 @@ pub enum Step {
     Interpreter,
 }
 
-impl Step {
-    fn from_number(number: i32) -> Self {
-        [Step::User, Step::Directory, Step::Execute, Step::Interpreter]
-            .iter()
-            .copied()
-            .find(|step| *step as i32 == number)
-            .unwrap_or(Step::Prepare)
-    }
-}
-
 struct Child<'a> {
     program: &'a Program<'a>,
     argv: *const *const c_char,
@@ -64,15 +51,6 @@ struct Child<'a> {
     /// The child writes its own pid into the cgroup when it could not be born there.
     join: Option<RawFd>,
     failure: Option<(Step, Errno)>,
-}
-
-impl Child<'_> {
-    fn flags(&self) -> i32 {
-        match self.program.report {
-            Some(_) => 0,
-            None => libc::CLONE_VM | libc::CLONE_VFORK,
-        }
-    }
 }
 
 const STACK_BYTES: usize = 64 * 1024;
@@ -97,9 +75,6 @@ pub fn spawn(program: &Program) -> std::result::Result<i32, (Step, Errno)> {
         }
     }
     .map_err(|error| (Step::Prepare, error))?;
-    if program.report.is_some() {
-        return Ok(pid);
-    }
     // SAFETY: the child has executed or ended by now; a volatile read since it wrote behind the compiler's back.
     match unsafe { std::ptr::addr_of!(child.failure).read_volatile() } {
         None => Ok(pid),
@@ -107,22 +82,6 @@ pub fn spawn(program: &Program) -> std::result::Result<i32, (Step, Errno)> {
             // SAFETY: no pointers that matter; collects the child that has just ended.
             unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) };
             Err(failure)
-        }
-    }
-}
-
-/// What a child wrote into its `report`; none once it executes, `WouldBlock` before.
-pub fn read_failure(report: &OwnedFd) -> Result<Option<(Step, Errno)>> {
-    let mut bytes = Vec::new();
-    match super::read_append(report, &mut bytes, 8)? {
-        super::Io::WouldBlock => Err(Errno(libc::EAGAIN)),
-        super::Io::End => Ok(None),
-        super::Io::Bytes(_) => {
-            let number = |at: usize| i32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
-            if bytes.len() < 8 {
-                return Err(Errno(libc::EIO)); // so few bytes leave a pipe together
-            }
-            Ok(Some((Step::from_number(number(0)), Errno(number(4)))))
         }
     }
 }
@@ -154,7 +113,7 @@ fn born_in_cgroup(child: &mut Child, stack: &mut [u128]) -> Option<Result<i32>> 
     }
     let cgroup = child.program.cgroup?;
     let arguments = Arguments {
-        flags: child.flags() as u64 | CLONE_INTO_CGROUP,
+        flags: (libc::CLONE_VM | libc::CLONE_VFORK) as u64 | CLONE_INTO_CGROUP,
         exit_signal: libc::SIGCHLD as u64,
         stack: stack.as_mut_ptr() as u64,
         stack_size: STACK_BYTES as u64,
@@ -193,7 +152,7 @@ fn born_in_cgroup(_child: &mut Child, _stack: &mut [u128]) -> Option<Result<i32>
 }
 
 fn born_plain(child: &mut Child, stack: &mut [u128]) -> Result<i32> {
-    let flags = child.flags() | libc::SIGCHLD;
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
     // SAFETY: the stack grows down from its end; the parent sleeps until the child has left our memory.
     super::check(unsafe {
         libc::clone(
@@ -211,10 +170,6 @@ extern "C" fn start(argument: *mut libc::c_void) -> i32 {
     unsafe {
         let child = argument.cast::<Child>();
         let failure = prepare(&*child);
-        if let Some(report) = (*child).program.report {
-            let bytes = [failure.0 as i32, failure.1 .0];
-            libc::write(report, bytes.as_ptr().cast(), std::mem::size_of_val(&bytes));
-        }
         std::ptr::addr_of_mut!((*child).failure).write_volatile(Some(failure));
         libc::_exit(127)
     }

@@ -1,0 +1,250 @@
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { SandboxesError } from "../../client/errors";
+import { type Labels, matchesLabels } from "../../client/wire/labels";
+import type { PutVolumeContent, SandboxVolume } from "../../client/wire/volumes";
+import type { HostLog } from "../services/hostLog";
+import { saveChange } from "../services/sandboxRecords";
+import { timestamp } from "../services/timestamp";
+import { rowId } from "../store/namedTable";
+import type { SandboxRecord, SandboxStore } from "../store/sandboxStore";
+import type { VolumeRecord, VolumeStore } from "../store/volumeStore";
+import type { GuestAgent } from "../vm/guestAgent";
+import { type MountedVolume, readMounts } from "./mountpoints";
+import { serveVolume } from "./serveVolume";
+import { readVolumeContent } from "./volumeContent";
+import { VolumeFiles } from "./volumeFiles";
+
+/** A guest mounts at once; this is for a machine under heavy load. */
+const mountLimitMs = 30_000;
+
+export interface VolumeUse {
+  record: VolumeRecord;
+  usedBytes: number;
+  /** Sandboxes that have it. */
+  sandboxIds: string[];
+}
+
+/**
+ * Volumes: files that outlive sandboxes. `AzureBlob` is a directory for any number of them, `DataDisk` belongs to one
+ * at a time. Both live on this host and are served to guests by the daemon.
+ */
+export class VolumeService {
+  readonly #store: VolumeStore;
+  readonly #sandboxes: SandboxStore;
+  readonly #directory: string;
+  readonly #log: HostLog;
+  /** By the name of their directory. */
+  readonly #open = new Map<string, VolumeFiles>();
+
+  constructor(parts: { store: VolumeStore; sandboxes: SandboxStore; dataDir: string; log: HostLog }) {
+    this.#store = parts.store;
+    this.#sandboxes = parts.sandboxes;
+    this.#directory = join(parts.dataDir, "volumes");
+    this.#log = parts.log;
+  }
+
+  /** Creates; of one that is there labels and a larger size may change. Throws `Conflict`. */
+  async put(groupKey: string, name: string, body: PutVolumeContent): Promise<{ use: VolumeUse; created: boolean }> {
+    const wanted = readVolumeContent(name, body);
+    const old = this.#store.named(groupKey, name);
+    if (old && old.type !== wanted.type) {
+      throw new SandboxesError(
+        "Conflict",
+        `The volume "${name}" is a ${old.type}, and cannot become a ${wanted.type}`,
+        {
+          field: "type",
+        },
+      );
+    }
+    const limitBytes = wanted.size === undefined ? (old?.limitBytes ?? wanted.limitBytes) : wanted.limitBytes;
+    if (old && limitBytes < old.limitBytes) {
+      throw new SandboxesError(
+        "Conflict",
+        `The volume "${name}" has ${old.size ?? "no size"}, and cannot become smaller`,
+        {
+          field: "size",
+        },
+      );
+    }
+    const record: VolumeRecord = {
+      ...{ id: rowId(groupKey, name), groupKey, name: old?.name ?? name, directory: old?.directory ?? randomUUID() },
+      ...{ type: wanted.type, size: wanted.size ?? old?.size, limitBytes },
+      ...{ labels: body.labels ?? {}, createdAt: old?.createdAt ?? timestamp() },
+    };
+    this.#store.put(record);
+    this.#open.get(record.directory)?.tree.setLimit(limitBytes);
+    return { use: this.#use(record), created: !old };
+  }
+
+  /** Throws `NotFound`. */
+  get(groupKey: string, name: string): VolumeUse {
+    return this.#use(this.#find(groupKey, name));
+  }
+
+  list(groupKey: string, selector: Labels = {}): VolumeUse[] {
+    const records = this.#store.list(groupKey).filter(({ labels }) => matchesLabels(labels, selector));
+    return records.map((record) => this.#use(record));
+  }
+
+  /** How many there are of each type. */
+  count(groupKey: string): { type: string; count: number }[] {
+    const records = this.#store.list(groupKey);
+    const types = [...new Set(records.map(({ type }) => type))];
+    return types.map((type) => ({ type, count: records.filter((record) => record.type === type).length }));
+  }
+
+  /** With all that it holds; throws `InUse` while a sandbox has it. False when there was none. */
+  async delete(groupKey: string, name: string): Promise<boolean> {
+    const record = this.#store.named(groupKey, name);
+    if (!record) return false;
+    const [user] = this.#usersOf(record);
+    if (user) {
+      throw new SandboxesError("InUse", `Cannot delete the volume "${name}": sandbox ${user} has it`, {
+        serviceCode: "VolumeInUse",
+        hint: "delete the sandbox first",
+      });
+    }
+    await this.#remove(record);
+    return true;
+  }
+
+  /** What a new sandbox is to have, checked; throws `Invalid`, `NotFound`, `InUse`. To be kept before anything else. */
+  declared(groupKey: string, asked: SandboxVolume[]): MountedVolume[] | undefined {
+    if (asked.length === 0) return undefined;
+    const mounts = readMounts(asked, [], "volumes");
+    for (const { volumeName } of mounts) this.#checkFree(groupKey, volumeName);
+    return mounts;
+  }
+
+  /** Gives a running sandbox one more. */
+  async add(record: SandboxRecord, agent: GuestAgent, asked: SandboxVolume): Promise<void> {
+    const mounted = record.volumes ?? [];
+    const [mount] = readMounts([asked], mounted, "volumeMount") as [MountedVolume];
+    this.#checkFree(record.groupKey, mount.volumeName);
+    saveChange(this.#sandboxes, record, { volumes: [...mounted, mount] });
+    try {
+      await this.#mount(record, mount, agent);
+    } catch (error) {
+      const current = this.#sandboxes.find(record.id);
+      const others = (current?.volumes ?? []).filter(({ volumeName }) => volumeName !== mount.volumeName);
+      if (current) saveChange(this.#sandboxes, current, { volumes: others });
+      throw error;
+    }
+  }
+
+  /**
+   * A guest answers: started, resumed or taken over. Rejects only for one that never had its volumes; programs of
+   * another wait for what is missing.
+   */
+  async guestUp(record: SandboxRecord, agent: GuestAgent): Promise<void> {
+    for (const mount of record.volumes ?? []) {
+      try {
+        await this.#mount(record, mount, agent);
+      } catch (error) {
+        if (record.volumesServed !== true) throw error;
+        const facts = { sandbox: record.id, volume: mount.volumeName, error: String(error) };
+        this.#log.warn(facts, "a volume could not be given to its sandbox again");
+      }
+    }
+    if (record.volumes && record.volumesServed !== true) saveChange(this.#sandboxes, record, { volumesServed: true });
+  }
+
+  /** A sandbox is gone for good. Repeatable. */
+  removed(sandboxId: string): void {
+    for (const files of this.#open.values()) {
+      files.detach(sandboxId).catch((error: unknown) => {
+        this.#log.warn(
+          { sandbox: sandboxId, error: String(error) },
+          "what a sandbox left in a volume could not be removed",
+        );
+      });
+    }
+  }
+
+  /** Deletes all of a group, whose sandboxes are gone. */
+  async empty(groupKey: string): Promise<void> {
+    for (const record of this.#store.list(groupKey)) await this.#remove(record);
+  }
+
+  /** Removes what a former process left half removed. */
+  async restart(groupExists: (groupKey: string) => boolean): Promise<void> {
+    for (const record of this.#store.all()) if (!groupExists(record.groupKey)) await this.#remove(record);
+    const known = new Set(this.#store.all().map(({ directory }) => directory));
+    const found = existsSync(this.#directory) ? readdirSync(this.#directory) : [];
+    for (const name of found) if (!known.has(name)) await rm(join(this.#directory, name), { recursive: true });
+  }
+
+  /** Ends serving; guests wait for the next process. */
+  async close(): Promise<void> {
+    const open = [...this.#open.values()];
+    this.#open.clear();
+    await Promise.all(open.map((files) => files.close()));
+  }
+
+  #find(groupKey: string, name: string): VolumeRecord {
+    const record = this.#store.named(groupKey, name);
+    if (record) return record;
+    throw new SandboxesError("NotFound", `The volume "${name}" does not exist`, { serviceCode: "VolumeNotFound" });
+  }
+
+  #checkFree(groupKey: string, name: string): void {
+    const record = this.#find(groupKey, name);
+    const [user] = this.#usersOf(record);
+    if (record.type !== "DataDisk" || user === undefined) return;
+    throw new SandboxesError(
+      "InUse",
+      `Cannot mount the volume "${name}": sandbox ${user} has it, and a DataDisk is for one`,
+      {
+        serviceCode: "VolumeInUse",
+        hint: "delete that sandbox first, or use a volume of type AzureBlob",
+      },
+    );
+  }
+
+  async #mount(record: SandboxRecord, { volumeName, mountpoint, readOnly }: MountedVolume, agent: GuestAgent) {
+    const volume = this.#find(record.groupKey, volumeName);
+    const files = this.#filesOf(volume);
+    files.attach(record.id, false);
+    const signal = AbortSignal.timeout(mountLimitMs);
+    const stream = await agent.mount({ name: volume.directory, path: mountpoint, readOnly }, { signal });
+    const exclusive = volume.type === "DataDisk";
+    void serveVolume({ id: record.id, files, readOnly, exclusive }, stream, this.#log);
+  }
+
+  #usersOf(volume: VolumeRecord): string[] {
+    const isUser = ({ state, volumes }: SandboxRecord) =>
+      state !== "Failed" && volumes?.some(({ volumeName }) => volumeName.toLowerCase() === volume.name.toLowerCase());
+    return this.#sandboxes
+      .list(volume.groupKey)
+      .filter(isUser)
+      .map(({ id }) => id);
+  }
+
+  #use(record: VolumeRecord): VolumeUse {
+    return { record, usedBytes: this.#filesOf(record).tree.usage.usedBytes, sandboxIds: this.#usersOf(record) };
+  }
+
+  #filesOf(record: VolumeRecord): VolumeFiles {
+    const known = this.#open.get(record.directory);
+    if (known) return known;
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    const files = new VolumeFiles(join(this.#directory, record.directory), record.limitBytes);
+    this.#open.set(record.directory, files);
+    files.reopen(this.#usersOf(record)).catch((error: unknown) => {
+      this.#log.warn({ volume: record.name, error: String(error) }, "what was left in a volume could not be removed");
+    });
+    return files;
+  }
+
+  /** The record last: a process that ends in between finds it, and nobody can have mounted it. */
+  async #remove(record: VolumeRecord): Promise<void> {
+    const files = this.#open.get(record.directory);
+    this.#open.delete(record.directory);
+    this.#store.delete(record.id);
+    await files?.close();
+    await rm(join(this.#directory, record.directory), { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,9 @@
+import { createQemuDriver } from "../../../provider/host/vm/qemu";
+import { BusyboxShelf } from "../fakes/busyboxShelf";
+import { busyboxRootfs } from "../vm/busyboxRootfs";
+import { volumeScenarios } from "./scenarios";
+
+volumeScenarios("virtual machines", {
+  createDriver: (dataDirectory) => createQemuDriver({ dataDirectory }),
+  images: async () => new BusyboxShelf(await busyboxRootfs()),
+});
