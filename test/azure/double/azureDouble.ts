@@ -1,22 +1,42 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { selfSignedTls } from "../../../provider/host/serverTls";
 import { ControlPlane } from "./controlPlane";
 import { DataPlane } from "./dataPlane";
 import { ExecStreams } from "./execStream";
-import { Faults } from "./faults";
+import { Faults, throttledAnswer } from "./faults";
+import { Folders } from "./folders";
 import { type Handler, Listener, type UpgradeHandler } from "./listener";
-import { type Pace, promptPace } from "./model";
+import { type emptyContent, type Pace, promptPace } from "./model";
+import { checkRequest } from "./queries";
+import { stop } from "./sandboxLife";
 import { Tokens } from "./tokens";
 import { WireError, type WireReply, type WireRequest } from "./wire";
 
 /** What Azure has, by kind. */
 export interface Counts {
   groups: number;
+  vnetConnections: number;
   diskImages: number;
   sandboxes: number;
+  snapshots: number;
+  volumes: number;
+  secrets: number;
+  egressPolicies: number;
 }
+
+export const nothing: Counts = {
+  groups: 0,
+  vnetConnections: 0,
+  diskImages: 0,
+  sandboxes: 0,
+  snapshots: 0,
+  volumes: 0,
+  secrets: 0,
+  egressPolicies: 0,
+};
 
 export const controlAudience = "https://management.double.test";
 const dataAudiences = ["https://dynamicsessions.io", "https://management.azuredevcompute.io"];
@@ -48,10 +68,15 @@ export class AzureDouble implements AsyncDisposable {
   readonly #data: DataPlane;
   readonly #streams = new ExecStreams(this.violations);
   readonly #listeners: Listener[] = [];
+  #working = 0;
+  /** Requests of the data plane that were carried out at the same time, at most. */
+  mostWorking = 0;
+  /** Requests that were too many at once. */
+  throttled = 0;
 
   private constructor() {
     this.control = new ControlPlane(this.pace, this.violations, this.subscriptionId, [this.resourceGroup]);
-    this.#data = new DataPlane(this.control, this.pace, this.violations);
+    this.#data = new DataPlane(this.control, this.pace, this.violations, new Folders(this.#folder));
   }
 
   static async start(pace: Partial<Pace> = {}): Promise<AzureDouble> {
@@ -73,9 +98,10 @@ export class AzureDouble implements AsyncDisposable {
     this.authority = await open("authority", (request) => this.tokens.handle(request, this.authority));
     this.controlEndpoint = await open("control", (request) => {
       this.tokens.require(request, [controlAudience]);
+      checkRequest(request, this.violations);
       return this.control.handle(request);
     });
-    this.dataEndpoint = await open("data", (request) => this.#admit(request) ?? this.#data.handle(request));
+    this.dataEndpoint = await open("data", (request) => this.#admit(request) ?? this.#work(request));
     this.control.endpoint = this.controlEndpoint;
     this.control.dataEndpoint = this.dataEndpoint;
   }
@@ -96,15 +122,44 @@ export class AzureDouble implements AsyncDisposable {
     return performance.now() < group.roleFrom ? { status: 403 } : undefined;
   }
 
+  /** As much at once as it is set to, and each as slowly; what is more is throttled. */
+  async #work(request: WireRequest): Promise<WireReply> {
+    checkRequest(request, this.violations);
+    if (this.#working >= this.pace.mostAtOnce) {
+      this.throttled += 1;
+      return throttledAnswer(0);
+    }
+    this.#working += 1;
+    this.mostWorking = Math.max(this.mostWorking, this.#working);
+    try {
+      if (this.pace.workMs > 0) await sleep(this.pace.workMs);
+      return await this.#data.handle(request);
+    } finally {
+      this.#working -= 1;
+    }
+  }
+
+  /** Stops a sandbox as the service does when nobody has used it for long. */
+  suspendIdle(id: string): void {
+    for (const { sandboxes } of this.control.groups.values()) {
+      const sandbox = sandboxes.get(id);
+      if (sandbox) stop(sandbox, { ...this.pace, stopPolls: 0 }, "Idle");
+    }
+  }
+
   /** What is there; groups that are being deleted too. */
   counts(): Counts {
     const groups = [...this.control.groups.values()];
-    const sum = (count: (group: (typeof groups)[number]) => number) =>
-      groups.reduce((all, each) => all + count(each), 0);
+    const sum = (kind: keyof ReturnType<typeof emptyContent>) => groups.reduce((all, each) => all + each[kind].size, 0);
     return {
       groups: groups.length,
-      diskImages: sum(({ images }) => images.size),
-      sandboxes: sum(({ sandboxes }) => sandboxes.size),
+      vnetConnections: sum("vnetConnections"),
+      diskImages: sum("images"),
+      sandboxes: sum("sandboxes"),
+      snapshots: sum("snapshots"),
+      volumes: sum("volumes"),
+      secrets: sum("secrets"),
+      egressPolicies: sum("egressPolicies"),
     };
   }
 
@@ -121,6 +176,8 @@ export class AzureDouble implements AsyncDisposable {
     this.faults.clear();
     this.requests.length = 0;
     this.violations.length = 0;
+    this.mostWorking = 0;
+    this.throttled = 0;
     Object.assign(this.pace, promptPace, { operationErrors: [] }, pace);
   }
 

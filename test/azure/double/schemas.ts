@@ -4,45 +4,126 @@ import { egressPolicy } from "../../../provider/client/wire/egress";
 import { executeCommandContent, executeShellCommandContent } from "../../../provider/client/wire/exec";
 import { mkdirContent } from "../../../provider/client/wire/files";
 import { groupPatch, groupPut } from "../../../provider/client/wire/groups";
-import { createPort } from "../../../provider/client/wire/ports";
-import { createSandboxContent } from "../../../provider/client/wire/sandboxes";
-import { WireError, type WireRequest } from "./wire";
+import { createPort, replacePorts } from "../../../provider/client/wire/ports";
+import { createSandboxContent, lifecyclePolicy } from "../../../provider/client/wire/sandboxes";
+import { putSecretContent } from "../../../provider/client/wire/secrets";
+import { createSnapshotContent } from "../../../provider/client/wire/snapshots";
+import { putVnetConnectionContent } from "../../../provider/client/wire/vnetConnections";
+import { addVolumeContent, putVolumeContent } from "../../../provider/client/wire/volumes";
+import { type Keys, keys, unknownKeys } from "./knownKeys";
+import { newer, older, WireError, type WireRequest } from "./wire";
 
 /** A body that Azure knows: our schema for its values, and all the keys that the API description has. */
 interface KnownBody {
   schema: z.ZodType;
-  keys: readonly string[];
+  keys: Keys;
+  /** Keys that only this version has. */
+  older?: string[];
+  newer?: string[];
 }
 
-const egress = [
-  ...["http", "defaultAction", "hostRules", "rules", "tds", "transportRules", "trafficInspection", "enforcementMode"],
-];
-const exec = ["command", "environment", "workingDirectory", "user", "activationMode"];
+const rule: Keys = {
+  ...keys("name hookRef proxyActions source"),
+  match: keys("host path methods scheme normalizePath"),
+  action: {
+    ...keys("type scheme host path routingMode forward forwardProxy"),
+    headers: {
+      ...keys("operation name value"),
+      valueRef: {
+        secretRef: keys("secretId secretKey format"),
+        managedIdentityRef: keys("resource format type identityResourceId"),
+      },
+    },
+  },
+};
+const egressSection = {
+  ...keys("defaultAction trafficInspection enforcementMode"),
+  hostRules: keys("pattern action"),
+  rules: rule,
+};
+const egress = {
+  ...egressSection,
+  ...keys("tds transportRules"),
+  http: { ...egressSection, ...keys("defaultForward") },
+};
+const identities = keys("enabled emails emailSuffixes objectIds tenantIds usernames usernameSuffixes");
+const port = {
+  ...keys("name port activationMode protocol"),
+  auth: { anonymous: "any", entraId: identities, github: identities },
+  ipAccessControl: { defaultAction: "any", rules: keys("name action priority sourceCidrs") },
+  cors: keys("allowOrigins allowMethods allowHeaders allowCredentials maxAge"),
+} satisfies Keys;
+const lifecycle = {
+  autoSuspendPolicy: keys("enabled interval mode"),
+  autoDeletePolicy: keys("enabled deleteIntervalInDays deleteIntervalInSeconds trigger"),
+};
+const mount = keys("volumeName mountpoint readOnly");
+const exec = keys("command environment workingDirectory user activationMode");
+const groupProperties = keys("environmentId");
+const identity = keys("type userAssignedIdentities");
+const credentials = keys("username token");
 
 /** Keys from the API description; what a host of ours knows beyond it is none of Azure's. */
 export const bodies = {
-  groupPut: { schema: groupPut, keys: ["location", "tags", "identity", "properties"] },
-  groupPatch: { schema: groupPatch, keys: ["tags", "identity", "properties"] },
+  groupPut: { schema: groupPut, keys: { ...keys("location tags"), identity, properties: groupProperties } },
+  groupPatch: { schema: groupPatch, keys: { tags: "any", identity, properties: groupProperties } },
+  vnetConnection: { schema: putVnetConnectionContent, keys: { location: "any", properties: keys("subnetId") } },
   sandbox: {
     schema: createSandboxContent,
-    keys: [
-      ...["labels", "entrypoint", "cmd", "environment", "sourcesRef", "resources", "ports", "connections", "volumes"],
-      ...["gatewayConnections", "credentialRefs", "egressPolicy", "egressPolicyId", "lifecycle", "identitySettings"],
-      ...["vnetConnectionName", "customerVnetConnectionName", "skipEgressProxy", "vmmType", "telemetryConfig"],
-    ],
+    keys: {
+      ...keys("labels entrypoint cmd environment connections credentialRefs egressPolicyId telemetryConfig"),
+      ...keys("contentPackageDownloads vnetConnectionName customerVnetConnectionName skipEgressProxy vmmType"),
+      sourcesRef: { diskImage: keys("id name isPublic"), snapshot: keys("id"), ...keys("pod artifactVersion") },
+      resources: keys("cpu memory disk"),
+      ports: port,
+      egressPolicy: egress,
+      gatewayConnections: keys("resourceId"),
+      identitySettings: keys("identity lifecycle"),
+      volumes: mount,
+      lifecycle,
+    },
+    older: ["customerVnetConnectionName", "skipEgressProxy", "vmmType"],
+    newer: ["vnetConnectionName"],
   },
   olderImage: {
     schema: createDiskImageContent,
-    keys: ["name", "labels", "image", "registryCredentials", "managedIdentityResourceId", "dockerfileContent"],
+    keys: {
+      ...keys("name labels managedIdentityResourceId dockerfileContent"),
+      image: keys("base entrypoint cmd"),
+      registryCredentials: credentials,
+    },
   },
-  newerImage: { schema: createDiskImageContent.partial(), keys: ["name", "labels", "source", "vnetConnectionName"] },
-  exec: { schema: executeCommandContent, keys: [...exec, "args"] },
-  shell: { schema: executeShellCommandContent, keys: [...exec, "shell"] },
-  port: { schema: createPort, keys: ["name", "port", "auth", "activationMode", "protocol", "ipAccessControl", "cors"] },
+  newerImage: {
+    schema: createDiskImageContent.partial(),
+    keys: {
+      ...keys("name labels vnetConnectionName"),
+      source: {
+        ...keys("kind imageUrl blobSourceUri"),
+        authentication: { registryCredentials: credentials, identity: keys("type identityResourceId") },
+      },
+    },
+  },
+  exec: { schema: executeCommandContent, keys: { ...exec, args: "any" } },
+  shell: { schema: executeShellCommandContent, keys: { ...exec, shell: "any" } },
+  port: { schema: createPort, keys: port },
+  /** A replacement sends back what was read, addresses included. */
+  ports: { schema: replacePorts, keys: { ports: { ...port, url: "any" } } },
+  portRemoval: { schema: z.looseObject({}), keys: keys("port name") },
   egress: { schema: egressPolicy, keys: egress },
-  namedEgress: { schema: egressPolicy, keys: [...egress, "name", "description"] },
-  secret: { schema: z.looseObject({ values: z.record(z.string(), z.string()) }), keys: ["values"] },
-  mkdir: { schema: mkdirContent, keys: ["path", "createParents", "mode"] },
+  namedEgress: { schema: egressPolicy, keys: { ...egress, ...keys("name description") } },
+  secret: { schema: putSecretContent, keys: keys("values") },
+  mkdir: { schema: mkdirContent, keys: keys("path createParents mode") },
+  lifecycle: { schema: lifecyclePolicy, keys: lifecycle },
+  snapshot: { schema: createSnapshotContent, keys: keys("labels") },
+  volume: {
+    schema: putVolumeContent,
+    keys: {
+      ...keys("type size labels storageContainerResourceId"),
+      auth: { kind: "any", identity: keys("kind resourceId") },
+    },
+  },
+  mount: { schema: addVolumeContent, keys: { volumeMount: mount } },
+  none: { schema: z.looseObject({}), keys: {} },
 } as const satisfies Record<string, KnownBody>;
 
 /** Notes what is wrong with a body, and refuses it as Azure would refuse a wrong value. */
@@ -52,10 +133,12 @@ export function checkBody<Name extends keyof typeof bodies>(
   request: WireRequest,
   violations: string[],
 ): z.output<(typeof bodies)[Name]["schema"]> {
-  const { schema, keys }: KnownBody = bodies[name];
-  const where = `${request.method} ${request.path}`;
-  const odd = Object.keys((body ?? {}) as object).filter((key) => !keys.includes(key));
-  if (odd.length > 0) violations.push(`${where}: Azure does not know ${odd.join(", ")}`);
+  const { schema, keys: known, older: olderOnly = [], newer: newerOnly = [] }: KnownBody = bodies[name];
+  const foreign = request.apiVersion === older ? newerOnly : request.apiVersion === newer ? olderOnly : [];
+  const odd = [...unknownKeys(known, body), ...foreign.filter((key) => Object.hasOwn((body ?? {}) as object, key))];
+  if (odd.length > 0) {
+    violations.push(`${request.method} ${request.path}: ${request.apiVersion} does not know ${odd.join(", ")}`);
+  }
   const parsed = schema.safeParse(body);
   if (parsed.success) return parsed.data as never;
   const [issue] = parsed.error.issues;

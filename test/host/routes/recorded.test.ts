@@ -1,6 +1,5 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { expectShape, recorded } from "../../fixtures/recordedReply";
 import { groupPath, newer, older, RunningHost } from "../fakes/runningHost";
 
 const diskImage = { labels: { probe: "aisloth" }, name: "probe-pause" };
@@ -69,21 +68,3 @@ describe("replies have the shape of Azure's recorded ones", () => {
     expect(problem.body.traceId).toBe(problem.headers["x-ms-request-id"]);
   });
 });
-
-// biome-ignore lint/suspicious/noExplicitAny: recorded replies are compared by shape.
-function recorded(name: string): any {
-  return JSON.parse(readFileSync(join(__dirname, "../../fixtures/azure", `${name}.json`), "utf8"));
-}
-
-/** Every key that Azure wrote is there with the same type; more is allowed. */
-function expectShape(ours: unknown, azures: unknown, path = "body"): void {
-  expect(kindOf(ours), path).toBe(kindOf(azures));
-  if (kindOf(azures) !== "object") return;
-  for (const [key, value] of Object.entries(azures as object)) {
-    expectShape((ours as Record<string, unknown>)[key], value, `${path}.${key}`);
-  }
-}
-
-function kindOf(value: unknown): string {
-  return Array.isArray(value) ? "array" : typeof value;
-}
