@@ -56,6 +56,26 @@ export const volumeCounts = z.looseObject({
   counts: z.array(z.looseObject({ type: z.string(), count: z.number() })),
 });
 
+/** `POST …/volumes/{name}/fork`. */
+export const forkVolumeContent = z.looseObject({ destinationVolumeName: volumeName, labels: labels.nullish() });
+
+/** `GET …/volumes/{name}/files`. */
+export const volumeItems = z.looseObject({
+  path: z.string(),
+  items: z.array(
+    z.looseObject({
+      itemName: z.string(),
+      path: z.string(),
+      isDirectory: z.boolean(),
+      sizeBytes: z.number(),
+      /** ISO 8601. */
+      lastModifiedUtc: z.string(),
+      contentType: z.string().nullish(),
+      eTag: z.string().nullish(),
+    }),
+  ),
+});
+
 const mountpoint = z
   .string()
   .regex(/^\/(?!$)[^\0]*$/, "a mountpoint is an absolute path other than /")

@@ -17,6 +17,7 @@ import { sandboxRoutes } from "./sandboxes";
 import { secretRoutes } from "./secrets";
 import { snapshotRoutes } from "./snapshots";
 import { statusRoutes } from "./status";
+import { volumeFileRoutes } from "./volumeFiles";
 import { volumeRoutes } from "./volumes";
 
 /** All that the host answers. */
@@ -62,6 +63,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   egressRoutes(app, context);
   secretRoutes(app, context);
   volumeRoutes(app, context);
+  volumeFileRoutes(app, context);
   statusRoutes(app, context);
   azureOnlyRoutes(app, context);
   notServedRoutes(app);

@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
-import { SandboxesError } from "../../client/errors";
-import { addVolumeContent, putVolumeContent, volumeName } from "../../client/wire/volumes";
+import { addVolumeContent, forkVolumeContent, putVolumeContent, volumeName } from "../../client/wire/volumes";
 import type { VolumeUse } from "../volumes/volumeService";
 import type { RouteContext } from "./context";
 import { page } from "./paging";
@@ -32,14 +31,11 @@ export function volumeRoutes(app: FastifyInstance, context: RouteContext): void 
     return reply.code(204).send();
   });
 
-  for (const path of ["fork", "files", "files/*"]) {
-    app.all(`${collection}/:name/${path}`, async (request) => {
-      volumes.get(...groupAndNameOf(context, request));
-      throw new SandboxesError("Unsupported", "This host does not reach into volumes by itself", {
-        hint: "mount the volume in a sandbox and use its files",
-      });
-    });
-  }
+  app.post(`${collection}/:name/fork`, async (request, reply) => {
+    const { destinationVolumeName: name, labels } = forkVolumeContent.parse(request.body);
+    const use = await volumes.fork(...groupAndNameOf(context, request), { name, labels: labels ?? {} });
+    return reply.code(201).send(volumeView(use));
+  });
 
   app.post(`${dataPlaneGroup}/sandboxes/:id/volumes/add`, async (request, reply) => {
     const { volumeMount } = addVolumeContent.parse(request.body);
@@ -49,7 +45,7 @@ export function volumeRoutes(app: FastifyInstance, context: RouteContext): void 
   });
 }
 
-function groupAndNameOf(context: RouteContext, request: FastifyRequest): [group: string, name: string] {
+export function groupAndNameOf(context: RouteContext, request: FastifyRequest): [group: string, name: string] {
   const { name } = z.object({ name: volumeName }).parse(request.params);
   return [groupOf(context, request), name];
 }

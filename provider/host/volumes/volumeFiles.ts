@@ -1,9 +1,13 @@
-import { mkdirSync } from "node:fs";
-import { open } from "node:fs/promises";
+import { constants, mkdirSync } from "node:fs";
+import { copyFile, mkdir, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Serial } from "../services/serial";
 import { FileContents } from "./fileContents";
+import { FileSystemError } from "./fileSystemError";
 import { VolumeTree } from "./volumeTree";
+
+const contentsName = "contents";
+const treeName = "tree.db";
 
 /** What is known of one sandbox's use of a volume. */
 interface MountState {
@@ -20,21 +24,28 @@ interface MountState {
 export class VolumeFiles {
   readonly tree: VolumeTree;
   readonly contents: FileContents;
+  readonly #directory: string;
   readonly #journal: string;
   readonly #mounts = new Map<string, MountState>();
   readonly #serial = new Serial();
+  #closed = false;
 
   /** Makes the directory if it is not there. */
   constructor(directory: string, limitBytes: number) {
-    const contents = join(directory, "contents");
+    const contents = join(directory, contentsName);
     mkdirSync(contents, { recursive: true, mode: 0o700 });
-    this.tree = new VolumeTree(join(directory, "tree.db"), limitBytes);
+    this.tree = new VolumeTree(join(directory, treeName), limitBytes);
     this.contents = new FileContents(contents);
-    this.#journal = join(directory, "tree.db-wal");
+    this.#directory = directory;
+    this.#journal = join(directory, `${treeName}-wal`);
   }
 
+  /** Throws `ESTALE` after `close`. */
   run<Result>(work: () => Promise<Result>): Promise<Result> {
-    return this.#serial.run("", work);
+    return this.#serial.run("", async () => {
+      if (this.#closed) throw new FileSystemError("ESTALE");
+      return work();
+    });
   }
 
   /** After a restart: these sandboxes had it, and may have any of its files open. */
@@ -96,8 +107,23 @@ export class VolumeFiles {
     }
   }
 
+  /** A copy as of now, into an empty directory; it shares its blocks with this one where the file system can. */
+  copyTo(directory: string): Promise<void> {
+    return this.run(async () => {
+      const to = join(directory, contentsName);
+      await mkdir(to, { recursive: true, mode: 0o700 });
+      const from = join(this.#directory, contentsName);
+      for (const name of await readdir(from)) {
+        await copyFile(join(from, name), join(to, name), constants.COPYFILE_FICLONE);
+      }
+      // The tree last: with it, the copy is whole.
+      this.tree.copyTo(join(directory, treeName));
+    });
+  }
+
   close(): Promise<void> {
     return this.run(async () => {
+      this.#closed = true;
       await this.contents.close();
       this.tree.close();
     });

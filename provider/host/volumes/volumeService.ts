@@ -14,6 +14,7 @@ import type { VolumeRecord, VolumeStore } from "../store/volumeStore";
 import type { GuestAgent } from "../vm/guestAgent";
 import { type MountedVolume, readMounts } from "./mountpoints";
 import { serveVolume } from "./serveVolume";
+import { VolumeAccess } from "./volumeAccess";
 import { readVolumeContent } from "./volumeContent";
 import { VolumeFiles } from "./volumeFiles";
 
@@ -94,6 +95,41 @@ export class VolumeService {
     const records = this.#store.list(groupKey);
     const types = [...new Set(records.map(({ type }) => type))];
     return types.map((type) => ({ type, count: records.filter((record) => record.type === type).length }));
+  }
+
+  /** A new volume with what another holds now; throws `Conflict` where there is one, `InUse` where it would miss what a guest has not written yet. */
+  async fork(groupKey: string, name: string, to: { name: string; labels: Labels }): Promise<VolumeUse> {
+    const source = this.#unused(groupKey, name, "copy");
+    if (this.#store.named(groupKey, to.name)) {
+      throw new SandboxesError("Conflict", `Cannot copy the volume "${name}" to "${to.name}", which exists`, {
+        field: "destinationVolumeName",
+      });
+    }
+    const directory = randomUUID();
+    const record = { ...source, id: rowId(groupKey, to.name), name: to.name, directory, labels: to.labels };
+    const path = join(this.#directory, directory);
+    try {
+      await this.#filesOf(source).copyTo(path);
+      // Somebody may have been faster.
+      if (this.#store.named(groupKey, to.name)) {
+        throw new SandboxesError("Conflict", `The volume "${to.name}" was made meanwhile`);
+      }
+    } catch (error) {
+      await rm(path, { recursive: true, force: true });
+      throw error;
+    }
+    this.#store.put({ ...record, createdAt: timestamp() });
+    return this.get(groupKey, to.name);
+  }
+
+  /** Its files, to be looked at by their paths. */
+  filesOf(groupKey: string, name: string): VolumeAccess {
+    return new VolumeAccess(this.#filesOf(this.#find(groupKey, name)));
+  }
+
+  /** As `filesOf`, also to be changed; throws `InUse` for a `DataDisk` that a sandbox has: it would not notice. */
+  writableFilesOf(groupKey: string, name: string): VolumeAccess {
+    return new VolumeAccess(this.#filesOf(this.#unused(groupKey, name, "change")));
   }
 
   /** With all that it holds; throws `InUse` while a sandbox has it. False when there was none. */
@@ -188,6 +224,17 @@ export class VolumeService {
     const record = this.#store.named(groupKey, name);
     if (record) return record;
     throw new SandboxesError("NotFound", `The volume "${name}" does not exist`, { serviceCode: "VolumeNotFound" });
+  }
+
+  /** A sandbox that has a `DataDisk` keeps part of it in its own memory. */
+  #unused(groupKey: string, name: string, action: string): VolumeRecord {
+    const record = this.#find(groupKey, name);
+    const [user] = record.type === "DataDisk" ? this.#usersOf(record) : [];
+    if (user === undefined) return record;
+    throw new SandboxesError("InUse", `Cannot ${action} the volume "${name}": sandbox ${user} has it`, {
+      serviceCode: "VolumeInUse",
+      hint: "use the sandbox's files, or delete the sandbox first",
+    });
   }
 
   #checkFree(groupKey: string, name: string): void {

@@ -154,6 +154,26 @@ export class VolumeTree {
     });
   }
 
+  /** A file without a name, which `publish` gives it once it is whole. */
+  makeNameless(file: NewFile): number {
+    return this.#transact(() => this.#insert(file, { nlink: 0 }));
+  }
+
+  /** Gives a nameless file its name, in the place of a file that has it. Returns the file that lost its last name. */
+  publish(ino: number, parent: number, name: Uint8Array): number | undefined {
+    return this.#transact(() => {
+      this.#directory(parent);
+      checkName(name);
+      const there = this.#inoOf(parent, name);
+      const old = there === undefined ? undefined : this.attributes(there);
+      if (old && isDirectory(old)) throw new FileSystemError("EISDIR");
+      const isForgotten = old !== undefined && this.#removeName(parent, name, old).last;
+      this.#addName(parent, name, ino);
+      this.#addLinks(ino, 1);
+      return isForgotten ? there : undefined;
+    });
+  }
+
   /** Takes a name off a file; true if it was the last one, and the file is to be forgotten once nobody has it open. */
   unlink(parent: number, name: Uint8Array): { ino: number; last: boolean } {
     return this.#transact(() => {
@@ -292,6 +312,11 @@ export class VolumeTree {
   dropAnswers(mount: string, below?: number): void {
     if (below === undefined) this.#run("DELETE FROM answers WHERE mount = ?", mount);
     else this.#run("DELETE FROM answers WHERE mount = ? AND number < ?", mount, below);
+  }
+
+  /** A copy as of now, into a file that is not there yet. */
+  copyTo(path: string): void {
+    this.#run("VACUUM INTO ?", path);
   }
 
   #insert(file: NewFile, more: { nlink: number; size?: number; target?: Uint8Array }): number {

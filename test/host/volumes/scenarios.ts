@@ -76,6 +76,39 @@ export function volumeScenarios(name: string, machines: VolumeMachines): void {
       await remove(again);
     });
 
+    it("what a caller puts into a volume is seen by its sandboxes, and the other way round", async () => {
+      await make("filled", { type: "AzureBlob" });
+      const id = await sandboxWith("filled");
+      const file = (path: string, action = "") => `${volumes}/filled/files${action}?path=${path}`;
+      const put = (path: string, raw: string) => host.call("PUT", file(path, "/upload"), undefined, { raw });
+      expect((await put("/in/f", "one")).status).toBe(201);
+      expect((await shell(id, "cat in/f", mountpoint)).stdout).toBe("one");
+      await shell(id, "cp in/f first; cp in/f second", mountpoint);
+      expect((await put("/in/f", "two")).status).toBe(201);
+      expect((await shell(id, "cat in/f; ln -s /etc/passwd link", mountpoint)).stdout).toBe("two");
+      expect((await host.call("GET", file("/first", "/download"))).text).toBe("one");
+      expect((await host.call("GET", file("/link", "/download"))).status).toBe(400);
+      expect((await host.call("DELETE", file("/in"))).status).toBe(204);
+      expect((await shell(id, "ls", mountpoint)).stdout).toBe("first\nlink\nsecond\n");
+      await remove(id);
+    });
+
+    it("a disk that a sandbox has is only looked at", async () => {
+      await make("held", { type: "DataDisk", size: "64Mi" });
+      const upload = () => host.call("PUT", `${volumes}/held/files/upload?path=/f`, undefined, { raw: "by the host" });
+      expect((await upload()).status).toBe(201);
+      const id = await sandboxWith("held");
+      expect((await shell(id, "cat f; echo by the guest >g; sync g", mountpoint)).stdout).toBe("by the host");
+      const refused = [
+        await upload(),
+        await host.call("POST", `${volumes}/held/fork`, { destinationVolumeName: "copy" }),
+      ];
+      expect(refused.map(({ status, body }) => [status, body.error.code])).toEqual(Array(2).fill([409, "VolumeInUse"]));
+      expect((await host.call("GET", `${volumes}/held/files/download?path=/g`)).text).toBe("by the guest\n");
+      await remove(id);
+      expect((await upload()).status).toBe(201);
+    });
+
     it("files calls reach into a volume", async () => {
       await make("files", { type: "AzureBlob" });
       const id = await sandboxWith("files");
