@@ -2,11 +2,9 @@ import { mkdir, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { SandboxesError } from "../../client/errors";
 import { platformOptions } from "./imagePlatform";
-import { type LayeredImage, sha256 } from "./layeredImage";
-import { copyToDirectory, openDirectory } from "./registry";
-import { condensed } from "./registryError";
+import { type LayeredImage, openLayeredImage, readSmallFile, sha256 } from "./layeredImage";
 import type { SourceAccess } from "./sourceAccess";
-import { ToolFailure, toolOutput } from "./toolProcess";
+import { startTool, ToolFailure, toolOutput } from "./toolProcess";
 
 /** The digest of the manifest that skopeo writes for an image of a `docker save` archive: its files decide alone. */
 export async function resolveDockerArchive(
@@ -38,11 +36,20 @@ export async function openDockerArchive(
   access: SourceAccess,
 ): Promise<LayeredImage> {
   await requireArchive(path);
-  const directory = join(access.tempDir, "pull");
+  const directory = join(access.tempDir, "parts");
   await mkdir(directory);
-  const from = await source(path, tag, access);
-  await copyToDirectory(from, directory, [], access, (error) => archiveError(path, tag, error), access.tempDir);
-  return openDirectory(archiveName(path, tag), directory, access.limits);
+  try {
+    const args = [...platformOptions, "--tmpdir", access.tempDir, "copy", "--quiet", "--preserve-digests"];
+    const copy = { args: [...args, await source(path, tag, access), `dir:${directory}`], cwd: access.tempDir };
+    await startTool({ tool: "skopeo", ...copy, signal: access.signal }).done;
+  } catch (error) {
+    access.signal.throwIfAborted();
+    throw archiveError(path, tag, error);
+  }
+  const what = archiveName(path, tag);
+  const manifest = await readSmallFile(`the manifest of ${what}`, join(directory, "manifest.json"), access.limits);
+  // Blobs named by their digests, manifest and blobs unchanged.
+  return openLayeredImage(what, manifest, (digest) => join(directory, digest.slice("sha256:".length)), access.limits);
 }
 
 /** skopeo ends a path at its first colon, so it is given a link without one. */
@@ -76,6 +83,16 @@ function archiveError(path: string, tag: string | undefined, error: unknown): un
   return new SandboxesError("ImageInvalid", `${what} cannot be read: ${said}`, {
     hint: "a root file system without image metadata is written rootfs:/file.tar",
   });
+}
+
+/** skopeo's last word, without its log format. */
+function condensed(stderr: string): string {
+  const lines = stderr.trim().split("\n");
+  const fatal = lines.findLast((line) => /level=(fatal|error)/.test(line)) ?? lines.at(-1) ?? "";
+  const [, quoted] = /msg="((?:[^"\\]|\\.)*)"/.exec(fatal) ?? [];
+  const text =
+    quoted === undefined ? fatal : quoted.replace(/\\(.)/g, (_, char: string) => (char === "n" ? " " : char));
+  return text.slice(0, 500);
 }
 
 function archiveName(path: string, tag: string | undefined): string {

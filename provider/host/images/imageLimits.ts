@@ -18,8 +18,12 @@ export interface ImageLimits {
   documentBytes: number;
   /** How long a registry may take to answer about a reference, in milliseconds. */
   resolveMs: number;
-  /** How long a download may go without a further byte, in milliseconds. */
+  /** How long a download may bring as good as nothing, in milliseconds. */
   stallMs: number;
+  /** How often in a row something is asked of a registry that fails in a way which may pass. */
+  tries: number;
+  /** The pause after the first failure, in milliseconds; twice as long after each further one. */
+  retryPauseMs: number;
 }
 
 /** The limits a host starts with; `createImageStore` takes others. */
@@ -37,7 +41,10 @@ export const defaultImageLimits: ImageLimits = {
   layers: 128,
   // What registries themselves accept.
   documentBytes: 4 * MiB,
-  // A registry answers in about a second; slow proxies and three retries fit.
+  // A registry answers in about a second; slow proxies and all tries fit.
   resolveMs: 90_000,
   stallMs: 120_000,
+  // 0.5, 1, 2 and 4 s in between: a registry that starts again is back by then.
+  tries: 5,
+  retryPauseMs: 500,
 };

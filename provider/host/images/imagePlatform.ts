@@ -4,7 +4,7 @@ import type { Descriptor, OciConfig, OciIndex } from "./ociDocuments";
 /** What the guests are. */
 const platform = { os: "linux", architecture: "amd64" } as const;
 
-/** skopeo's options for the same choice. */
+/** Options of skopeo, which reads docker archives, for the same choice. */
 export const platformOptions = ["--override-os", platform.os, "--override-arch", platform.architecture];
 
 /** The entry of an index for this host's guests; rejects with `ImageNotFound`, naming what there is instead. */

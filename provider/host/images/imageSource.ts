@@ -2,17 +2,16 @@ import { openDockerArchive, resolveDockerArchive } from "./dockerArchive";
 import type { PlaceReference } from "./imageReference";
 import type { LayeredImage } from "./layeredImage";
 import { openOciLayout, resolveOciLayout } from "./ociLayout";
-import { pullRegistryImage, resolveRegistryImage } from "./registry";
 import { openRootfsTar, resolveRootfsTar } from "./rootfsTar";
 import type { SourceAccess } from "./sourceAccess";
 
 export type { SourceAccess } from "./sourceAccess";
 
 /** The digest a reference points to now. */
-export function resolveImageSource(reference: PlaceReference, access: SourceAccess): Promise<string> {
+export async function resolveImageSource(reference: PlaceReference, access: SourceAccess): Promise<string> {
   switch (reference.kind) {
     case "registry":
-      return resolveRegistryImage(reference, access);
+      return (await registry()).resolveRegistryImage(reference, access);
     case "ociLayout":
       return resolveOciLayout(reference.path, reference.tag, access.limits);
     case "dockerArchive":
@@ -30,7 +29,7 @@ export async function openImageSource(
 ): Promise<LayeredImage> {
   switch (reference.kind) {
     case "registry":
-      return pullRegistryImage(reference, digest, access);
+      return (await registry()).pullRegistryImage(reference, digest, access);
     case "ociLayout":
       return openOciLayout(reference.path, reference.tag, access.limits);
     case "dockerArchive":
@@ -38,4 +37,9 @@ export async function openImageSource(
     case "rootfs":
       return openRootfsTar(reference.path, digest);
   }
+}
+
+/** Loaded when it is called for: the daemon starts without an HTTP client. */
+function registry() {
+  return import("./registry/registryImage.js");
 }

@@ -13,7 +13,7 @@ export interface ImageTool {
 
 const tools = [
   { name: "sqfstar", args: ["-version"], package: "squashfs-tools", purpose: "stores every image" },
-  { name: "skopeo", args: ["--version"], package: "skopeo", purpose: "reads registries and docker archives" },
+  { name: "skopeo", args: ["--version"], package: "skopeo", purpose: "reads docker archives" },
   { name: "setpriv", args: ["--version"], package: "util-linux", purpose: "takes privileges from the others" },
   { name: "mmdebstrap", args: ["--version"], package: "mmdebstrap", purpose: "makes the catalogue's images" },
 ];

@@ -1,10 +1,8 @@
-import { type FileHandle, open, statfs } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import { dirname } from "node:path";
-import { SandboxesError } from "../../client/errors";
+import { requireRoom } from "./diskRoom";
 
 const checkEveryBytes = 256 * 1024 * 1024;
-// The rest of the host goes on needing room while an image turns out larger than it looked.
-const leftFreeBytes = 2 * 1024 * 1024 * 1024;
 const zeros = Buffer.alloc(1024 * 1024);
 
 /** A layer's decompressed tar on disk, so that its second reading need not decompress again. Zeros take no room. */
@@ -38,10 +36,6 @@ export class LayerCopy {
 
   async #requireRoom(): Promise<void> {
     this.#nextCheck += checkEveryBytes;
-    const { bavail, bsize } = await statfs(dirname(this.path));
-    if (bavail * bsize > leftFreeBytes + checkEveryBytes) return;
-    throw new SandboxesError("HostUnavailable", "the disk of the host is nearly full: the image cannot be unpacked", {
-      hint: "remove images or sandboxes, or give the host a larger data directory",
-    });
+    await requireRoom(dirname(this.path), checkEveryBytes);
   }
 }

@@ -206,7 +206,10 @@ export class DiskImageService {
         credentials: record.credentials,
         signal,
         // Of a commit it would speak of the host's own files.
-        onProgress: (message) => update(record.commit ? {} : { message }),
+        onProgress: (message) => {
+          this.#log.info({ diskImage: record.id, step: message }, "image import");
+          update(record.commit ? {} : { message });
+        },
       });
       const { digest, sizeBytes } = image;
       update({ state: "Ready", digest, sizeBytes, message: undefined, credentials: undefined });

@@ -36,7 +36,7 @@ const enoughMemoryBytes = gib;
 const tools: { name: string; package: string; use: string; required: boolean }[] = [
   { name: "sqfstar", package: "squashfs-tools", use: "making image files", required: true },
   { name: "mke2fs", package: "e2fsprogs", use: "disks that do not fit into memory", required: true },
-  { name: "skopeo", package: "skopeo", use: "images from registries", required: false },
+  { name: "skopeo", package: "skopeo", use: "images from docker archives", required: false },
   { name: "mmdebstrap", package: "mmdebstrap", use: "the catalogue's images", required: false },
   { name: "dpkg-deb", package: "dpkg", use: "unpacking the guest's kernel", required: false },
   { name: "apt-get", package: "apt", use: "fetching the guest's kernel", required: false },

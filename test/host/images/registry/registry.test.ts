@@ -1,19 +1,20 @@
 import { execFileSync, spawnSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
-import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { createImageStore, type ImageStore } from "../../../provider/host/images";
-import { type Blob, blobPath, digestOf, writeLayout, writeMultiPlatformLayout } from "./testLayout";
-import { startRegistry, type TestRegistry } from "./testRegistry";
-import { file, tarOf } from "./testTar";
-import { treeOfSquashfs } from "./testTree";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createImageStore, type ImageStore } from "../../../../provider/host/images";
+import { type Blob, digestOf, writeLayout, writeMultiPlatformLayout } from "../testLayout";
+import { startRegistry, type TestRegistry } from "../testRegistry";
+import { file, tarOf } from "../testTar";
+import { treeOfSquashfs } from "../testTree";
+import { closeScriptedRegistries, startScriptedRegistry } from "./scriptedRegistry";
 
 // bcrypt of "secret".
 const htpasswd = "user:$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n";
 const credentials = { username: "user", password: "secret" };
+
+const layerBytes = 50_000;
 
 let work: string;
 let open: TestRegistry;
@@ -31,6 +32,8 @@ afterAll(async () => {
   await Promise.all([open?.close(), closed?.close()]);
   await rm(work, { recursive: true });
 });
+
+afterEach(closeScriptedRegistries);
 
 beforeEach(() => {
   dataDir = join(work, `data-${++count}`);
@@ -133,84 +136,78 @@ describe("import from a registry", () => {
 });
 
 describe("a registry that misbehaves", () => {
-  let server: Server | undefined;
-
-  afterAll(() => server?.close());
-
-  async function serve(listener: RequestListener): Promise<string> {
-    server?.closeAllConnections();
-    server?.close();
-    const started = createServer(listener);
-    server = started;
-    await new Promise<void>((resolve) => started.listen(0, "127.0.0.1", resolve));
-    return `127.0.0.1:${(started.address() as AddressInfo).port}`;
-  }
-
-  /** A registry of one image; `send` answers for its layer. */
-  async function serveImage(send: (layer: Buffer, response: Parameters<RequestListener>[1]) => void): Promise<string> {
-    const layout = join(work, `layout-${count}`);
-    const [image] = await writeLayout(layout, [
-      { layers: [tarOf([file("x", Buffer.alloc(50_000, "noise"))])], compression: "none" },
-    ]);
-    const manifest = await readFile(blobPath(layout, image?.digest ?? ""));
-    const layer = JSON.parse(manifest.toString()).layers[0].digest;
-    return serve(async (request, response) => {
-      if (request.url === "/v2/") return void response.end("{}");
-      if (request.url?.includes("/manifests/")) {
-        response.setHeader("content-type", "application/vnd.oci.image.manifest.v1+json");
-        return void response.end(manifest);
-      }
-      const digest = request.url?.split("/").at(-1) ?? "";
-      const bytes = await readFile(blobPath(layout, digest));
-      response.setHeader("content-length", bytes.length);
-      if (digest === layer) send(bytes, response);
-      else response.end(bytes);
-    });
-  }
-
-  it("by stopping half-way is given up with an error", async () => {
-    const host = await serveImage((layer, response) => {
-      response.write(layer.subarray(0, 10_000), () => response.destroy());
-    });
-    await expect(store.import(`${host}/half:1`)).rejects.toMatchObject({ code: "RegistryFailed" });
-    expect(await store.list()).toEqual([]);
-  });
-
-  it("by sending other bytes is found out", async () => {
-    const host = await serveImage((layer, response) => response.end(Buffer.alloc(layer.length, 1)));
-    await expect(store.import(`${host}/other:1`)).rejects.toMatchObject({
-      code: expect.stringMatching(/RegistryFailed|ImageInvalid/),
-      message: expect.stringMatching(/digest|something else/),
-    });
-  });
-
-  it("by sending no more is given up after a while", async () => {
-    const host = await serveImage((layer, response) => void response.write(layer.subarray(0, 10_000)));
-    const impatient = createImageStore({ dataDir, limits: { stallMs: 1500 } });
-    await expect(impatient.import(`${host}/stalled:1`)).rejects.toMatchObject({
+  it("by sending other bytes is found out at once", async () => {
+    const registry = await startScriptedRegistry(layerBytes, (layer, { response }) =>
+      response.end(Buffer.alloc(layer.length, 1)),
+    );
+    await expect(store.import(registry.reference)).rejects.toMatchObject({
       code: "RegistryFailed",
-      message: expect.stringMatching(/nothing more came/),
+      message: expect.stringMatching(/something else than it announced/),
+    });
+    expect(registry.layerRequests).toHaveLength(1);
+    await expectNothingLeft();
+  });
+
+  it("by sending more than it announced is found out", async () => {
+    const registry = await startScriptedRegistry(layerBytes, (layer, { response }) => {
+      response.removeHeader("content-length");
+      response.end(Buffer.concat([layer, Buffer.from("x")]));
+    });
+    await expect(store.import(registry.reference)).rejects.toMatchObject({
+      code: "RegistryFailed",
+      message: expect.stringMatching(/longer than it announced/),
     });
   });
 
   it("by never answering is given up after a while", async () => {
-    const host = await serve(() => undefined);
+    const registry = await startScriptedRegistry(
+      layerBytes,
+      () => undefined,
+      () => "silence",
+    );
     const impatient = createImageStore({ dataDir, limits: { resolveMs: 1500 } });
-    await expect(impatient.import(`${host}/silent:1`)).rejects.toMatchObject({
+    await expect(impatient.import(registry.reference)).rejects.toMatchObject({
       code: "RegistryFailed",
       message: expect.stringMatching(/did not answer within 1.5 s/),
     });
   });
 
   it("by sending endless manifests is given up", async () => {
-    const host = await serve((request, response) => {
-      if (request.url === "/v2/") return void response.end("{}");
-      response.setHeader("content-type", "application/vnd.oci.image.manifest.v1+json");
-      response.end(Buffer.alloc(5 * 1024 * 1024, " "));
+    const registry = await startScriptedRegistry(
+      layerBytes,
+      () => undefined,
+      (_, response) => {
+        response.setHeader("content-type", "application/vnd.oci.image.manifest.v1+json");
+        response.end(Buffer.alloc(5 * 1024 * 1024, " "));
+        return "answered";
+      },
+    );
+    await expect(store.import(registry.reference)).rejects.toMatchObject({
+      code: "RegistryFailed",
+      message: expect.stringMatching(/more than 4194304 bytes/),
     });
-    await expect(store.import(`${host}/large:1`)).rejects.toMatchObject({ code: "RegistryFailed" });
+  });
+
+  it("by redirecting to a place that is not safe, or for ever, is given up", async () => {
+    for (const location of ["file:///etc/passwd", "http://192.0.2.1/blob", "/v2/around"]) {
+      const registry = await startScriptedRegistry(
+        layerBytes,
+        () => undefined,
+        (request, response) => {
+          if (request.url === "/v2/") return undefined;
+          response.writeHead(307, { location }).end();
+          return "answered";
+        },
+      );
+      await expect(store.import(registry.reference)).rejects.toMatchObject({ code: "RegistryFailed" });
+    }
   });
 });
+
+async function expectNothingLeft(): Promise<void> {
+  expect(await readdir(join(dataDir, "images", ".importing"))).toEqual([]);
+  expect(await readdir(join(dataDir, "images", ".pulls")).catch(() => [])).toEqual([]);
+}
 
 /** Puts an image of one file into the registry. */
 async function push(registry: TestRegistry, name: string, content: string, login?: typeof credentials): Promise<Blob> {
