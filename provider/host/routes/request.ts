@@ -78,11 +78,21 @@ export function endpointOf(context: RouteContext, request: FastifyRequest): stri
   return context.unixEndpoint ?? `${request.protocol}://${request.host}`;
 }
 
-/** Aborts when the caller goes away before the answer is complete. */
+/** Aborts when the caller goes away before the answer is complete; nobody is left to read the reason but the log. */
 export function callerGone(reply: FastifyReply): AbortSignal {
   const controller = new AbortController();
   reply.raw.once("close", () => {
-    if (!reply.raw.writableFinished) controller.abort();
+    if (hasLeft(reply)) controller.abort(new SandboxesError("Timeout", "The caller left before the answer"));
   });
   return controller.signal;
+}
+
+/** True for what a caller's leaving does to the work for it: no fault of the host. */
+export function isCallersLeave(error: unknown, reply: FastifyReply): boolean {
+  const { name, code } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  return hasLeft(reply) && (name === "AbortError" || code === "ECONNRESET" || code === "ERR_STREAM_PREMATURE_CLOSE");
+}
+
+function hasLeft({ raw }: FastifyReply): boolean {
+  return raw.destroyed && !raw.writableFinished;
 }

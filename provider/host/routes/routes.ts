@@ -12,7 +12,7 @@ import { groupRoutes } from "./groups";
 import { notServedRoutes } from "./notServed";
 import { portRoutes } from "./ports";
 import { renderError } from "./renderError";
-import { checkApiVersion } from "./request";
+import { checkApiVersion, isCallersLeave } from "./request";
 import { sandboxRoutes } from "./sandboxes";
 import { secretRoutes } from "./secrets";
 import { snapshotRoutes } from "./snapshots";
@@ -33,7 +33,8 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
 
   app.setErrorHandler((error, request, reply) => {
     const rendered = renderError(error, request);
-    if (rendered.unexpected) request.log.error({ error: describe(error) }, "request failed unexpectedly");
+    if (isCallersLeave(error, reply)) request.log.info("the caller left before the answer");
+    else if (rendered.unexpected) request.log.error({ error: describe(error) }, "request failed unexpectedly");
     // What the host itself could not do; what callers did wrong is theirs to read, and may hold their data.
     else if (rendered.status >= 500 && isSandboxesError(error)) {
       request.log.warn({ code: error.code, reason: error.message }, "request could not be fulfilled");

@@ -4,6 +4,7 @@ import type { Program } from "../store/sandboxStore";
 import type { GuestExit, GuestProcess } from "../vm/guestAgent";
 import type { HostLog } from "./hostLog";
 import { collectOutput } from "./outputLimit";
+import { ProgramLimit } from "./programLimit";
 import type { SandboxService } from "./sandboxes";
 
 /**
@@ -15,6 +16,8 @@ const limits = {
   defaultTimeoutMs: 600_000,
   maxTimeoutMs: 24 * 3600_000,
   graceMs: 15_000,
+  /** A guest starts a program within a second; this is for one that stands still to be saved, or is loaded heavily. */
+  startMs: 120_000,
   defaultOutputBytes: 10 * 2 ** 20,
   maxOutputBytes: 64 * 2 ** 20,
 };
@@ -63,8 +66,7 @@ export class ExecService {
   async run(groupKey: string, id: string, input: ExecInput, signal: AbortSignal): Promise<ExecOutcome> {
     const timeoutMs = Math.min(input.timeoutMs ?? limits.defaultTimeoutMs, limits.maxTimeoutMs);
     const maxBytes = Math.min(input.maxOutputBytes ?? limits.defaultOutputBytes, limits.maxOutputBytes);
-    const lost = AbortSignal.timeout(timeoutMs + limits.graceMs);
-    const work = async () => {
+    try {
       const process = await this.start(groupKey, id, { ...input, timeoutMs, stdin: input.stdin !== undefined }, signal);
       process.stdin?.on("error", () => undefined); // A program need not read all it is given.
       process.stdin?.end(input.stdin);
@@ -75,17 +77,9 @@ export class ExecService {
       ]);
       const truncated = stdout.truncated || stderr.truncated;
       return { ...exit, exitCode: exitCodeOf(exit), stdout: stdout.text, stderr: stderr.text, truncated };
-    };
-    const explained = work().catch((error: unknown) => {
+    } catch (error) {
       throw this.explained(groupKey, id, error);
-    });
-    return unlessAborted(explained, lost, () => {
-      this.#log.warn({ sandbox: id, timeoutMs }, "a guest did not end a program in time");
-      return new SandboxesError(
-        "GuestFailed",
-        `Sandbox '${id}' did not answer within ${timeoutMs + limits.graceMs} ms`,
-      );
-    });
+    }
   }
 
   /** Starts a program; the caller consumes its streams. `signal` kills its process tree. */
@@ -95,22 +89,37 @@ export class ExecService {
     this.started += 1;
     const program = record.program ?? bareProgram;
     const release = this.#sandboxes.hold(record.id);
+    const limit = new ProgramLimit(record.id, signal);
+    const over = () => {
+      limit.end();
+      release();
+    };
     try {
       const network = await this.#sandboxes.environment(record);
+      const timeoutMs = Math.min(input.timeoutMs ?? limits.maxTimeoutMs, limits.maxTimeoutMs);
+      limit.within(limits.startMs);
       const process = await vm.agent.exec({
         argv: input.argv,
         env: { ...network, ...program.env, ...input.environment },
         cwd: input.workingDirectory || program.workingDirectory,
         user: input.user || program.user,
         stdin: input.stdin,
-        timeoutMs: Math.min(input.timeoutMs ?? limits.maxTimeoutMs, limits.maxTimeoutMs),
-        signal,
+        timeoutMs,
+        signal: limit.signal,
         tty: input.tty,
       });
-      process.exit.then(release, release);
+      // Output that the caller has not read yet is no delay of the guest's.
+      const isUnread = () => process.stdout.readableLength + process.stderr.readableLength > 0;
+      limit.within(timeoutMs + limits.graceMs, isUnread);
+      process.exit.then(over, (error: unknown) => {
+        over();
+        if (limit.signal.aborted && !signal.aborted) {
+          this.#log.warn({ sandbox: id, reason: String(error) }, "a guest did not end a program in time");
+        }
+      });
       return process;
     } catch (error) {
-      release();
+      over();
       throw error;
     }
   }
@@ -137,12 +146,4 @@ const bareProgram: Program = { argv: [], env: {}, workingDirectory: "/", user: "
 
 function callerGone(id: string): SandboxesError {
   return new SandboxesError("Timeout", `The caller left before a program could start in sandbox '${id}'`);
-}
-
-function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal, error: () => Error): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(error());
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Readable } from "node:stream";
 import { Pool } from "undici";
 import { createHostServer, type HostServer, type HostServerOptions } from "../../../provider/host/server";
 import { openDatabase } from "../../../provider/host/store/database";
@@ -25,7 +26,7 @@ interface CallOptions {
   version?: string;
   headers?: Record<string, string>;
   /** Sent as it is. */
-  raw?: Buffer | string;
+  raw?: Buffer | string | Readable;
   signal?: AbortSignal;
 }
 

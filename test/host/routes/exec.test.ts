@@ -80,6 +80,9 @@ describe("exec", () => {
       await sleep(150);
       if (!existsSync(alive)) break;
     }
+    // Told, but as nothing that an operator has to look into.
+    await expect.poll(() => host.log.join("")).toContain('"msg":"request"');
+    expect(host.log.filter((line) => JSON.parse(line).level > 30)).toEqual([]);
   });
 
   test("a program that is not there is an error of its own, not of the host", async () => {

@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { groupPath, newer, RunningHost } from "../fakes/runningHost";
 
@@ -57,6 +58,21 @@ describe("files", () => {
     await host.call("PUT", `${files}?path=/a%20b`, undefined, { raw: "space", ...bytes });
     expect((await host.call("GET", `${files}?path=/c++`)).text).toBe("plus");
     expect((await host.call("GET", `${files}?path=/a+b`)).text).toBe("space");
+  });
+
+  test("a caller that leaves in the middle of a body is no fault of the host", async () => {
+    const leave = new AbortController();
+    const body = async function* () {
+      yield Buffer.alloc(100_000);
+      leave.abort();
+      yield Buffer.alloc(100_000);
+      await new Promise(() => {});
+    };
+    const raw = Readable.from(body());
+    const options = { raw, ...bytes, signal: leave.signal };
+    await expect(host.call("PUT", `${files}?path=/half`, undefined, options)).rejects.toThrow();
+    await expect.poll(() => host.log.join("")).toContain("the caller left");
+    expect(host.log.filter((line) => JSON.parse(line).level > 30)).toEqual([]);
   });
 
   test.each([

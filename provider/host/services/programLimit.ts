@@ -1,0 +1,37 @@
+import { SandboxesError } from "../../client/errors";
+
+/** Ends a program for its caller's leaving, or for a guest that does not keep to a limit. `end` it when it is over. */
+export class ProgramLimit {
+  readonly #sandboxId: string;
+  readonly #caller: AbortSignal;
+  readonly #controller = new AbortController();
+  readonly #leave = () => this.#controller.abort(this.#caller.reason);
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(sandboxId: string, caller: AbortSignal) {
+    this.#sandboxId = sandboxId;
+    this.#caller = caller;
+    caller.addEventListener("abort", this.#leave, { once: true });
+    if (caller.aborted) this.#leave();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** From now on, in place of an earlier one; put off for as long again while somebody else is the one to wait for. */
+  within(ms: number, isExcused = () => false): void {
+    clearTimeout(this.#timer);
+    const expire = () => {
+      if (isExcused()) return this.within(ms, isExcused);
+      const message = `Sandbox '${this.#sandboxId}' did not answer within ${ms} ms`;
+      this.#controller.abort(new SandboxesError("GuestFailed", message));
+    };
+    this.#timer = setTimeout(expire, ms).unref();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#caller.removeEventListener("abort", this.#leave);
+  }
+}
