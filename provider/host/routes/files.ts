@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { fileMode, mkdirContent } from "../../client/wire/files";
 import type { GuestFileInfo } from "../vm/guestAgent";
@@ -52,15 +52,21 @@ export function fileRoutes(app: FastifyInstance, context: RouteContext): void {
   app.register(async (raw) => {
     raw.removeAllContentTypeParsers();
     raw.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
-    const write = async (request: FastifyRequest) => {
+    const write = async (request: FastifyRequest, reply: FastifyReply) => {
       const { path, mode, createDirs } = writeQuery.parse(request.query);
       const source = request.body instanceof Readable ? request.body : Readable.from([]);
       const options = { mode, createDirs: createDirs ?? true };
-      const bytesWritten = await files.write(...groupAndIdOf(context, request), path, source, options);
+      const bytesWritten = await files.write(
+        ...groupAndIdOf(context, request),
+        path,
+        source,
+        options,
+        callerGone(reply),
+      );
       return { success: true, bytesWritten };
     };
     raw.put(collection, write);
-    raw.post(collection, async (request, reply) => reply.code(201).send(await write(request)));
+    raw.post(collection, async (request, reply) => reply.code(201).send(await write(request, reply)));
   });
 }
 

@@ -2,9 +2,9 @@ import { constants } from "node:os";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import type { Program } from "../store/sandboxStore";
 import type { GuestExit, GuestProcess } from "../vm/guestAgent";
+import { CallLimit } from "./callLimit";
 import type { HostLog } from "./hostLog";
 import { collectOutput } from "./outputLimit";
-import { ProgramLimit } from "./programLimit";
 import type { SandboxService } from "./sandboxes";
 
 /**
@@ -89,7 +89,7 @@ export class ExecService {
     this.started += 1;
     const program = record.program ?? bareProgram;
     const release = this.#sandboxes.hold(record.id);
-    const limit = new ProgramLimit(record.id, signal);
+    const limit = new CallLimit(record.id, signal);
     const over = () => {
       limit.end();
       release();

@@ -1,7 +1,8 @@
 import type { Readable } from "node:stream";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import type { GuestAgent, GuestFileInfo, WriteFileOptions } from "../vm/guestAgent";
-import { answeredByGuest } from "./guestLimit";
+import { CallLimit } from "./callLimit";
+import { answeredByGuest, answerWithinMs } from "./guestLimit";
 import type { SandboxService } from "./sandboxes";
 
 /** Longest path that Linux takes. */
@@ -17,7 +18,9 @@ export class FileService {
 
   /** `otherPath` is tried when `path` is not there. */
   read(groupKey: string, id: string, path: string, otherPath?: string): Promise<Readable> {
-    return this.#reading(groupKey, id, path, otherPath, (agent, each) => agent.readFile(each));
+    return this.#reading(groupKey, id, path, otherPath, (agent, each) =>
+      answeredByGuest(id, (signal) => agent.readFile(each, { signal })),
+    );
   }
 
   stat(groupKey: string, id: string, path: string, otherPath?: string): Promise<GuestFileInfo> {
@@ -32,16 +35,23 @@ export class FileService {
     );
   }
 
-  /** Replaces a file; answers the bytes written. */
+  /** Replaces a file; answers the bytes written. The source may take its time, the guest may not. */
   async write(
     groupKey: string,
     id: string,
     path: string,
     source: AsyncIterable<Uint8Array>,
     options: WriteFileOptions,
+    signal: AbortSignal,
   ): Promise<number> {
     const agent = await this.#agent(groupKey, id);
-    return agent.writeFile(checked(path), source, options);
+    const limit = new CallLimit(id, signal);
+    try {
+      limit.within(answerWithinMs);
+      return await agent.writeFile(checked(path), unlimited(source, limit), { ...options, signal: limit.signal });
+    } finally {
+      limit.end();
+    }
   }
 
   async mkdir(groupKey: string, id: string, path: string, options: { mode?: number }): Promise<void> {
@@ -80,6 +90,17 @@ export class FileService {
   async #agent(groupKey: string, id: string): Promise<GuestAgent> {
     return (await this.#sandboxes.running(groupKey, id)).vm.agent;
   }
+}
+
+/** What the source yields; the limit holds but while it is waited for. */
+async function* unlimited(source: AsyncIterable<Uint8Array>, limit: CallLimit): AsyncGenerator<Uint8Array> {
+  limit.lift();
+  for await (const chunk of source) {
+    limit.within(answerWithinMs);
+    yield chunk;
+    limit.lift();
+  }
+  limit.within(answerWithinMs);
 }
 
 function checked(path: string): string {

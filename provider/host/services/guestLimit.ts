@@ -1,7 +1,7 @@
 import { SandboxesError } from "../../client/errors";
 
 /** A guest under emulation on a loaded machine answers within a second; one that takes this long is lost. */
-const answerWithinMs = 30_000;
+export const answerWithinMs = 30_000;
 
 /** Bounds a call that a guest should answer at once; rejects with `GuestFailed` when it does not. */
 export async function answeredByGuest<Result>(

@@ -21,10 +21,13 @@ export interface GuestAgent {
    */
   exec(request: ExecRequest): Promise<GuestProcess>;
 
-  /** Streams a file's bytes. Rejects with `FileNotFound`, `FileConflict` (a directory) or `Forbidden`. */
-  readFile(path: string, options?: { offset?: number; length?: number }): Promise<Readable>;
+  /**
+   * Streams a file's bytes. Rejects with `FileNotFound`, `FileConflict` (a directory) or `Forbidden`. The signal counts
+   * until it resolves; then the stream is to be destroyed.
+   */
+  readFile(path: string, options?: CallOptions & { offset?: number; length?: number }): Promise<Readable>;
   /** Replaces a file atomically with what `source` yields; returns the bytes written. */
-  writeFile(path: string, source: AsyncIterable<Uint8Array>, options?: WriteFileOptions): Promise<number>;
+  writeFile(path: string, source: AsyncIterable<Uint8Array>, options?: CallOptions & WriteFileOptions): Promise<number>;
   stat(path: string, options?: CallOptions): Promise<GuestFileInfo>;
   /** Entries of a directory, dot files included, sorted by name. */
   list(path: string, options?: CallOptions): Promise<GuestFileInfo[]>;

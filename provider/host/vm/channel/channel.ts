@@ -1,6 +1,5 @@
-import { once } from "node:events";
 import type { Duplex } from "node:stream";
-import { SandboxesError } from "../../../client/errors";
+import { isSandboxesError, SandboxesError } from "../../../client/errors";
 import type { CallOptions } from "../guestAgent";
 import { failureOf } from "./failures";
 import { Fields, FieldWriter } from "./fields";
@@ -13,6 +12,14 @@ export type AttachStream = (events: StreamEvents) => GuestStream;
 
 /** How long a farewell may take to leave before the connection is cut. */
 const farewellMs = 1000;
+/** Beyond it nothing more is read: what a guest sends makes us answer, and one that takes no answers is not heard. */
+const maxUnsentBytes = 1024 * 1024;
+/** Calls that the guest has not ended, broken off ones included; it has a lower limit of its own. */
+const maxCalls = 2048;
+const maxPings = 1024;
+const maxStreamId = 0xffff_fffe;
+/** Frames that answer nothing we wait for: a HELLO that was repeated while the guest booted, or of a later version. */
+const maxStrayFrames = 20_000;
 
 /**
  * Many calls at once over one connection to a guest. When the connection ends or the guest breaks the protocol, every
@@ -27,6 +34,7 @@ export class GuestChannel {
   /** By the stream of a listener: what takes the streams that the guest opens for it. */
   readonly #listeners = new Map<number, (attach: AttachStream) => void>();
   #arrivals = 0;
+  #strays = 0;
   #pings: { resolve: () => void; reject: (error: Error) => void }[] = [];
   #nextStream = 2;
   #failure: SandboxesError | undefined;
@@ -49,9 +57,11 @@ export class GuestChannel {
   /** Begins a call of the given kind. */
   open(kind: keyof typeof streamKind, request: FieldWriter, events: StreamEvents): GuestStream {
     if (this.#failure) throw this.#failure;
-    const id = this.#nextStream;
-    this.#nextStream += 2;
-    const stream = new GuestStream(id, (bytes) => void this.#socket.write(bytes), events);
+    if (this.#streams.size >= maxCalls + this.#arrivals) {
+      throw new SandboxesError("CapacityExceeded", "Calling the guest: too many calls are under way in the sandbox");
+    }
+    const id = this.#takeStreamId();
+    const stream = new GuestStream(id, (bytes) => this.#write(bytes), events);
     // Known before it is sent: the answer may come from within the write.
     this.#streams.set(id, stream);
     try {
@@ -109,14 +119,27 @@ export class GuestChannel {
     }
   }
 
-  async ping(options: CallOptions = {}): Promise<void> {
-    options.signal?.throwIfAborted();
+  async ping({ signal }: CallOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
     if (this.#failure) throw this.#failure;
-    const answered = new Promise<void>((resolve, reject) => this.#pings.push({ resolve, reject }));
-    this.#socket.write(encodeFrame(0, frameType.ping));
-    if (!options.signal) return answered;
-    const aborted = once(options.signal, "abort").then(() => options.signal?.throwIfAborted());
-    return Promise.race([answered, aborted]);
+    if (this.#pings.length >= maxPings) throw new SandboxesError("GuestFailed", "Talking to the guest: it is silent");
+    await new Promise<void>((resolve, reject) => {
+      const abort = () => reject(signal?.reason);
+      const settled = () => signal?.removeEventListener("abort", abort);
+      signal?.addEventListener("abort", abort);
+      // It stays in the row when it is given up: answers come in the order of the questions.
+      this.#pings.push({
+        resolve: () => {
+          settled();
+          resolve();
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      });
+      this.#write(encodeFrame(0, frameType.ping));
+    });
   }
 
   /** Tells the guest to end what it runs for us, and disconnects. */
@@ -125,6 +148,21 @@ export class GuestChannel {
     this.#socket.end(encodeFrame(0, frameType.bye), () => this.#socket.destroy());
     setTimeout(() => this.#socket.destroy(), farewellMs).unref();
     this.#fail("it was closed");
+  }
+
+  #write(bytes: Buffer): void {
+    const socket = this.#socket;
+    if (socket.write(bytes) || socket.writableLength < maxUnsentBytes || socket.isPaused()) return;
+    socket.pause();
+    socket.once("drain", () => socket.resume());
+  }
+
+  /** Of those that are free: a number may be the name of a call that the guest has not ended. */
+  #takeStreamId(): number {
+    let id = this.#nextStream;
+    while (this.#streams.has(id)) id = following(id);
+    this.#nextStream = following(id);
+    return id;
   }
 
   #read(chunk: Buffer): void {
@@ -143,8 +181,14 @@ export class GuestChannel {
 
   #receive({ stream, type, payload }: Frame): void {
     if (stream === 0) {
-      if (type === frameType.pong) this.#pings.shift()?.resolve();
-      // A second HELLO_ACK answers a repeated HELLO; anything else is of a later version.
+      const ping = type === frameType.pong ? this.#pings.shift() : undefined;
+      if (ping) ping.resolve();
+      else if (++this.#strays > maxStrayFrames) {
+        throw new SandboxesError(
+          "GuestFailed",
+          "Reading from the guest: it sends frames without end that mean nothing",
+        );
+      }
       return;
     }
     if (type === frameType.open) {
@@ -165,7 +209,7 @@ export class GuestChannel {
     }
     this.#arrivals += 1;
     const attach: AttachStream = (events) => {
-      const stream = new GuestStream(id, (bytes) => void this.#socket.write(bytes), events);
+      const stream = new GuestStream(id, (bytes) => this.#write(bytes), events);
       this.#streams.set(id, stream);
       return stream;
     };
@@ -177,7 +221,8 @@ export class GuestChannel {
 
   #fail(state: string, cause?: unknown): void {
     if (this.#failure) return;
-    const error = new SandboxesError("GuestFailed", `Talking to the guest: ${state}`, { cause });
+    const why = isSandboxesError(cause) ? ` (${cause.message})` : "";
+    const error = new SandboxesError("GuestFailed", `Talking to the guest: ${state}${why}`, { cause });
     this.#failure = error;
     for (const { reject } of this.#pings.splice(0)) reject(error);
     for (const stream of this.#streams.values()) stream.lose(error);
@@ -185,4 +230,8 @@ export class GuestChannel {
     this.#listeners.clear();
     this.#announceClosed(error);
   }
+}
+
+function following(id: number): number {
+  return id >= maxStreamId ? 2 : id + 2;
 }

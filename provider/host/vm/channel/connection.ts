@@ -19,6 +19,8 @@ export function createConnection(stream: () => GuestStream): Connection {
   const connection = new Duplex({
     // The other side may go on to send after we have ended, as with any TCP connection.
     allowHalfOpen: true,
+    // What nobody reads waits in `incoming`.
+    readableHighWaterMark: 1,
     read: () => incoming.resume(),
     write: (chunk: Buffer, _encoding, done) => stream().send(chunk, () => done()),
     final: (done) => {

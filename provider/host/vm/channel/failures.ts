@@ -20,7 +20,9 @@ function stateOf(kind: number, errno: number): [ErrorCode, string] {
     case failureKind.cwdNotFound:
       return ["ExecFailed", "the working directory was not found"];
     case failureKind.programForbidden:
-      return ["ExecFailed", "permission to execute the program was denied"];
+      return errnoName(errno) === "EPERM"
+        ? ["ExecFailed", "the system does not permit to execute the program"]
+        : ["ExecFailed", "permission to execute the program was denied"];
     case failureKind.cwdForbidden:
       return ["ExecFailed", "permission to enter the working directory was denied"];
     case failureKind.notExecutable:

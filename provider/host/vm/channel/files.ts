@@ -5,12 +5,17 @@ import type { CallOptions, GuestFileInfo, GuestSpace, WriteFileOptions } from ".
 import type { GuestChannel } from "./channel";
 import { failureOf } from "./failures";
 import { Fields, FieldWriter } from "./fields";
+import { Interruption } from "./interruption";
 import { OutputReadable } from "./output";
 import { tag } from "./protocol";
 import type { GuestStream } from "./stream";
 
-/** Entries of one directory that are held at most; a guest could send for ever. */
+/** What is held of one directory at most; a guest could send for ever. */
 const maxEntries = 100_000;
+const maxListingBytes = 32 * 1024 * 1024;
+/** Linux's own limits. */
+const maxNameBytes = 255;
+const maxTargetBytes = 4095;
 
 const fileTypes = { 1: "file", 2: "directory", 3: "symlink" } as const;
 
@@ -41,6 +46,7 @@ export async function remove(
 export function list(channel: GuestChannel, path: string, options: CallOptions = {}): Promise<GuestFileInfo[]> {
   const { signal } = options;
   const entries: GuestFileInfo[] = [];
+  let listingBytes = 0;
   return new Promise<GuestFileInfo[]>((resolve, reject) => {
     signal?.throwIfAborted();
     const settle = (action: () => void) => {
@@ -55,7 +61,8 @@ export function list(channel: GuestChannel, path: string, options: CallOptions =
     const stream: GuestStream = channel.open("list", pathFields(path), {
       data: (output, bytes) => {
         for (const entry of new Fields(bytes).all(tag.entry)) entries.push(decodeEntry(path, new Fields(entry)));
-        if (entries.length > maxEntries) {
+        listingBytes += bytes.length;
+        if (entries.length > maxEntries || listingBytes > maxListingBytes) {
           breakOff(new SandboxesError("TooLarge", `Listing "${path}": it has more than ${maxEntries} entries`));
         } else {
           stream.consumed(output, bytes.length);
@@ -74,12 +81,13 @@ export function list(channel: GuestChannel, path: string, options: CallOptions =
 export function readFile(
   channel: GuestChannel,
   path: string,
-  options: { offset?: number; length?: number } = {},
+  options: { offset?: number; length?: number } & CallOptions = {},
 ): Promise<Readable> {
+  options.signal?.throwIfAborted();
   const request = pathFields(path);
   if (options.offset !== undefined) request.number(tag.offset, options.offset);
   if (options.length !== undefined) request.number(tag.length, options.length);
-  return readStream(channel, "readFile", request, path);
+  return readStream(channel, "readFile", request, path, options);
 }
 
 export async function archive(channel: GuestChannel, path: string): Promise<Readable> {
@@ -100,16 +108,23 @@ function readStream(
   kind: "readFile" | "archive",
   request: FieldWriter,
   path: string,
+  { signal }: CallOptions = {},
 ): Promise<Readable> {
   return new Promise<Readable>((resolve, reject) => {
     let stream!: GuestStream;
     const content = new OutputReadable(() => stream, 0);
-    const fail = (error: SandboxesError) => {
+    const fail = (error: Error) => {
+      signal?.removeEventListener("abort", abort);
       reject(error);
       content.destroy(error);
     };
+    const abort = () => fail(signal?.reason);
+    signal?.addEventListener("abort", abort);
     stream = channel.open(kind, request, {
-      opened: () => resolve(content),
+      opened: () => {
+        signal?.removeEventListener("abort", abort);
+        resolve(content);
+      },
       data: (_output, bytes) => content.accept(bytes),
       ended: (fields) => {
         const failure = failureOf(fields, `Reading "${path}"`);
@@ -127,44 +142,43 @@ export async function writeFile(
   channel: GuestChannel,
   path: string,
   source: AsyncIterable<Uint8Array>,
-  options: WriteFileOptions = {},
+  options: WriteFileOptions & CallOptions = {},
 ): Promise<number> {
+  const { signal } = options;
+  signal?.throwIfAborted();
   const request = pathFields(path).flag(tag.createDirs, options.createDirs);
   if (options.mode !== undefined) request.number(tag.mode, options.mode);
-  let stream!: GuestStream;
-  let open!: () => void;
-  const opened = new Promise<void>((resolve) => {
-    open = resolve;
+  // The guest may fail (no space) and the caller leave while the source is still silent, or the guest.
+  const interruption = new Interruption();
+  const abort = () => interruption.interrupt(signal?.reason);
+  const opened = Promise.withResolvers<void>();
+  const written = Promise.withResolvers<number>();
+  const stream = channel.open("writeFile", request, {
+    opened: () => opened.resolve(),
+    ended: (fields) => {
+      const failure = failureOf(fields, `Writing "${path}"`);
+      if (failure) interruption.interrupt(failure);
+      else written.resolve(fields.requiredNumber(tag.size));
+    },
+    lost: (error) => interruption.interrupt(error),
   });
-  const written = new Promise<number>((resolve, reject) => {
-    stream = channel.open("writeFile", request, {
-      opened: open,
-      ended: (fields) => {
-        const failure = failureOf(fields, `Writing "${path}"`);
-        if (failure) reject(failure);
-        else resolve(fields.requiredNumber(tag.size));
-      },
-      lost: reject,
-    });
-  });
+  signal?.addEventListener("abort", abort);
   const iterator = source[Symbol.asyncIterator]();
   try {
-    await Promise.race([opened, written]);
+    await interruption.wait(opened.promise);
     for (;;) {
-      // The guest may fail (no space) while the source is still silent.
-      const next = await Promise.race([iterator.next(), written]);
-      if (typeof next === "number") return next;
+      const next = await interruption.wait(iterator.next());
       if (next.done) break;
-      await new Promise<void>((done) => stream.send(next.value, done));
+      await interruption.wait(new Promise<void>((done) => stream.send(next.value, done)));
     }
     stream.sendEof();
-    return await written;
+    return await interruption.wait(written.promise);
   } catch (error) {
-    // Absent where the guest was gone before the call could begin.
-    (stream as GuestStream | undefined)?.reset();
-    written.catch(() => {}); // it was told above, or is of no interest after a reset
+    stream.reset();
     iterator.return?.().catch(() => {}); // the source's own trouble with ending early is not ours
     throw error;
+  } finally {
+    signal?.removeEventListener("abort", abort);
   }
 }
 
@@ -178,15 +192,16 @@ function pathFields(path: string): FieldWriter {
 }
 
 function decodeEntry(folder: string, fields: Fields): GuestFileInfo {
-  const name = fields.get(tag.name)?.toString() ?? "";
-  if (name === "" || name.includes("/")) {
+  const bytes = fields.get(tag.name) ?? Buffer.alloc(0);
+  const name = bytes.toString();
+  if (["", ".", ".."].includes(name) || /[/\0]/.test(name) || bytes.length > maxNameBytes) {
     throw new SandboxesError("GuestFailed", "Reading from the guest: a directory entry has no proper name");
   }
   return decodeInfo(posix.join(folder, name), fields, name);
 }
 
 function decodeInfo(path: string, fields: Fields, name = posix.basename(path)): GuestFileInfo {
-  const target = fields.get(tag.target)?.toString();
+  const target = fields.get(tag.target)?.subarray(0, maxTargetBytes).toString();
   return {
     name,
     path: posix.normalize(path),

@@ -31,7 +31,7 @@ export function listen(
     const events: StreamEvents = {
       opened: (fields) => {
         settled();
-        resolve({ port: fields.requiredNumber(tag.port), close });
+        resolve({ port: fields.requiredNumber(tag.port), close: () => close() });
       },
       ended: (fields) => {
         settled();

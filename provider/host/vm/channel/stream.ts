@@ -1,7 +1,7 @@
 import { SandboxesError } from "../../../client/errors";
 import { Fields, type FieldWriter } from "./fields";
 import { encodeFrame } from "./frames";
-import { frameType, guestWindowBytes, hostWindowBytes, maxPayloadBytes, maxRequestBytes } from "./protocol";
+import { frameType, guestWindowBytes, hostWindowBytes, maxPayloadBytes, maxRequestBytes, tag } from "./protocol";
 
 /** Output 0 is standard output or a file's or port's bytes, output 1 standard error. */
 export type Output = 0 | 1;
@@ -31,6 +31,8 @@ export class GuestStream {
   #received: [number, number] = [0, 0];
   #owed: [number, number] = [0, 0];
   #over = false;
+  #opened = false;
+  #ended: [boolean, boolean] = [false, false];
 
   constructor(id: number, write: (bytes: Buffer) => void, events: StreamEvents) {
     this.#id = id;
@@ -95,6 +97,8 @@ export class GuestStream {
   receive(type: number, payload: Buffer): boolean {
     switch (type) {
       case frameType.opened:
+        if (this.#opened) throw breach("a second beginning of a call");
+        this.#opened = true;
         this.#events.opened?.(new Fields(payload));
         return false;
       case frameType.data:
@@ -104,13 +108,16 @@ export class GuestStream {
         this.#receiveData(1, payload);
         return false;
       case frameType.eof:
-        this.#events.eof?.(payload[0] === 1 ? 1 : 0);
+        this.#receiveEof(payload[0] === 1 ? 1 : 0);
         return false;
       case frameType.credit:
         this.#receiveCredit(payload);
         return false;
       case frameType.end: {
         const fields = new Fields(payload);
+        // Whoever waits for the beginning would wait for ever.
+        const isFailure = fields.get(tag.failure) !== undefined;
+        if (this.#events.opened && !this.#opened && !isFailure) throw breach("the end of a call that never began");
         this.#finish();
         this.#events.ended(fields);
         return true;
@@ -126,15 +133,25 @@ export class GuestStream {
     this.#events.lost(error);
   }
 
+  #receiveEof(output: Output): void {
+    if (this.#ended[output]) throw breach("a second end of an output");
+    this.#ended[output] = true;
+    this.#events.eof?.(output);
+  }
+
   #receiveData(output: Output, bytes: Buffer): void {
+    // Bytes cost credit; frames without any would cost nothing but our time.
+    if (bytes.length === 0) throw breach("an empty piece of output");
+    if (this.#ended[output]) throw breach("bytes behind the end of an output");
     this.#received[output] += bytes.length;
     if (this.#received[output] > guestWindowBytes) throw breach("more bytes than it has credit for");
     this.#events.data?.(output, bytes);
   }
 
   #receiveCredit(payload: Buffer): void {
-    if (payload.length !== 5) throw breach("a malformed credit");
-    this.#sendCredit += payload.readUInt32BE(1);
+    const credit = payload.length === 5 ? payload.readUInt32BE(1) : 0;
+    if (credit === 0) throw breach("a malformed credit");
+    this.#sendCredit += credit;
     if (this.#sendCredit > hostWindowBytes) throw breach("more credit than there are bytes");
     this.#sendWaiting();
   }

@@ -1,9 +1,7 @@
-import { type Duplex, duplexPair } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { connectGuestAgent } from "../../../../provider/host/vm/channel";
-import { encodeFrame, FrameDecoder } from "../../../../provider/host/vm/channel/frames";
-import { frameType, guestWindowBytes, headerBytes, magic } from "../../../../provider/host/vm/channel/protocol";
-import type { GuestAgent } from "../../../../provider/host/vm/guestAgent";
+import { encodeFrame } from "../../../../provider/host/vm/channel/frames";
+import { frameType } from "../../../../provider/host/vm/channel/protocol";
 import { type AgentProcess, chunksOf, processesWith, shell, startAgent, uniqueSeconds, until } from "./agentProcess";
 
 const env = { PATH: "/usr/bin:/bin" };
@@ -82,91 +80,4 @@ test("an agent outside of a machine acknowledges an identity and leaves the mach
     .stdout;
   expect(after).toBe(before);
   agent.close();
-});
-
-/** An agent whose guest is played by the test: `answer` gets every frame that is no HELLO. */
-async function hostile(answer: (stream: number, type: number, guest: Duplex) => void): Promise<GuestAgent> {
-  const [host, guest] = duplexPair();
-  const decoder = new FrameDecoder();
-  guest.on("error", () => {});
-  guest.on("data", (chunk: Buffer) => {
-    for (const { stream, type, payload } of decoder.push(chunk)) {
-      if (type !== frameType.hello) {
-        answer(stream, type, guest);
-        continue;
-      }
-      const tail = Buffer.alloc(4);
-      tail.writeUInt32BE(guestWindowBytes);
-      const ack = Buffer.concat([magic, payload.subarray(magic.length), tail]);
-      guest.write(encodeFrame(0, frameType.helloAck, ack));
-    }
-  });
-  return connectGuestAgent(host, { helloTimeoutMs: 10_000 });
-}
-
-test.each<[string, (stream: number) => Buffer]>([
-  ["a frame for a stream that does not exist", (stream) => encodeFrame(stream + 2, frameType.end)],
-  ["a frame of its own stream", () => encodeFrame(7, frameType.open)],
-  ["more bytes than it has credit for", (stream) => flood(stream)],
-  [
-    "more credit than there are bytes",
-    (stream) => encodeFrame(stream, frameType.credit, Buffer.from([0, 255, 0, 0, 0])),
-  ],
-  ["malformed credit", (stream) => encodeFrame(stream, frameType.credit, Buffer.from([0]))],
-  ["malformed fields", (stream) => encodeFrame(stream, frameType.end, Buffer.from([1, 2, 3]))],
-  ["an unknown kind of frame", (stream) => encodeFrame(stream, 200)],
-  ["a frame that is too large", () => Buffer.alloc(headerBytes, 0xee)],
-])("a guest that sends %s loses the connection and breaks nothing else", async (_what, breach) => {
-  const agent = await hostile((stream, type, guest) => {
-    if (type === frameType.open) guest.write(breach(stream));
-  });
-  await expect(agent.exec({ argv: ["x"] })).rejects.toMatchObject({ code: "GuestFailed" });
-  await expect(agent.stat("/")).rejects.toMatchObject({ code: "GuestFailed" });
-  expect(await agent.closed).toMatchObject({ code: "GuestFailed" });
-});
-
-function flood(stream: number): Buffer {
-  const frames = Math.ceil(guestWindowBytes / 32_768) + 1;
-  return Buffer.concat(Array.from({ length: frames }, () => encodeFrame(stream, frameType.data, Buffer.alloc(32_768))));
-}
-
-test("a directory without end is given up", async () => {
-  const agent = await hostile((stream, type, guest) => {
-    if (type !== frameType.open && type !== frameType.credit) return;
-    const entry = fields([60, "n"], [61, "\x01"], [56, "\0"], [23, "\0"], [62, "\0"], [63, "\0"], [64, "\0"]);
-    const many = fields(...Array.from({ length: 500 }, () => [66, entry] as [number, Buffer]));
-    guest.write(encodeFrame(stream, frameType.data, many));
-    guest.write(encodeFrame(stream, frameType.data, many));
-    guest.write(encodeFrame(stream, frameType.data, many));
-    guest.write(encodeFrame(stream, frameType.data, many));
-  });
-  await expect(agent.list("/")).rejects.toMatchObject({ code: expect.stringMatching(/TooLarge|GuestFailed/) });
-  agent.close();
-});
-
-function fields(...list: [number, string | Buffer][]): Buffer {
-  return Buffer.concat(
-    list.map(([tag, value]) => {
-      const header = Buffer.from([tag, 0, 0, 0, 0]);
-      header.writeUInt32BE(value.length, 1);
-      return Buffer.concat([header, Buffer.from(value)]);
-    }),
-  );
-}
-
-test("a guest that never answers can be left by abort", async () => {
-  const agent = await hostile(() => {});
-  const reason = new Error("too long");
-  const signal = () => {
-    const abort = new AbortController();
-    queueMicrotask(() => abort.abort(reason));
-    return abort.signal;
-  };
-  await expect(agent.ping({ signal: signal() })).rejects.toBe(reason);
-  await expect(agent.stat("/", { signal: signal() })).rejects.toBe(reason);
-  await expect(agent.list("/", { signal: signal() })).rejects.toBe(reason);
-  await expect(agent.exec({ argv: ["x"], signal: signal() })).rejects.toBe(reason);
-  const writing = agent.writeFile("/x", chunksOf("x"));
-  agent.close();
-  await expect(writing).rejects.toMatchObject({ code: "GuestFailed" });
 });

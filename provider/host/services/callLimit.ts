@@ -1,7 +1,7 @@
 import { SandboxesError } from "../../client/errors";
 
-/** Ends a program for its caller's leaving, or for a guest that does not keep to a limit. `end` it when it is over. */
-export class ProgramLimit {
+/** Breaks a call to a guest off: its caller has left, or the guest lets a limit pass. `end` it when the call is over. */
+export class CallLimit {
   readonly #sandboxId: string;
   readonly #caller: AbortSignal;
   readonly #controller = new AbortController();
@@ -21,7 +21,7 @@ export class ProgramLimit {
 
   /** From now on, in place of an earlier one; put off for as long again while somebody else is the one to wait for. */
   within(ms: number, isExcused = () => false): void {
-    clearTimeout(this.#timer);
+    this.lift();
     const expire = () => {
       if (isExcused()) return this.within(ms, isExcused);
       const message = `Sandbox '${this.#sandboxId}' did not answer within ${ms} ms`;
@@ -30,8 +30,13 @@ export class ProgramLimit {
     this.#timer = setTimeout(expire, ms).unref();
   }
 
-  end(): void {
+  /** The guest may take its time again. */
+  lift(): void {
     clearTimeout(this.#timer);
+  }
+
+  end(): void {
+    this.lift();
     this.#caller.removeEventListener("abort", this.#leave);
   }
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { ProgramLimit } from "../../../provider/host/services/programLimit";
+import { CallLimit } from "../../../provider/host/services/callLimit";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -11,7 +11,7 @@ afterEach(() => {
 const endless = new AbortController().signal;
 
 test("a guest that lets a limit pass is lost", () => {
-  const limit = new ProgramLimit("s1", endless);
+  const limit = new CallLimit("s1", endless);
   limit.within(1000);
   vi.advanceTimersByTime(999);
   expect(limit.signal.aborted).toBe(false);
@@ -20,7 +20,7 @@ test("a guest that lets a limit pass is lost", () => {
 });
 
 test("a new limit takes the place of the earlier one, and none holds when it is over", () => {
-  const limit = new ProgramLimit("s1", endless);
+  const limit = new CallLimit("s1", endless);
   limit.within(1000);
   limit.within(5000);
   vi.advanceTimersByTime(4999);
@@ -32,7 +32,7 @@ test("a new limit takes the place of the earlier one, and none holds when it is 
 
 test("a guest is not blamed while its output is not read", () => {
   let unread = true;
-  const limit = new ProgramLimit("s1", endless);
+  const limit = new CallLimit("s1", endless);
   limit.within(1000, () => unread);
   vi.advanceTimersByTime(5500);
   expect(limit.signal.aborted).toBe(false);
@@ -43,9 +43,9 @@ test("a guest is not blamed while its output is not read", () => {
 
 test("the caller's leaving ends it with the caller's reason, also one that came before", () => {
   const caller = new AbortController();
-  const limit = new ProgramLimit("s1", caller.signal);
+  const limit = new CallLimit("s1", caller.signal);
   const reason = new Error("enough");
   caller.abort(reason);
   expect(limit.signal.reason).toBe(reason);
-  expect(new ProgramLimit("s1", caller.signal).signal.reason).toBe(reason);
+  expect(new CallLimit("s1", caller.signal).signal.reason).toBe(reason);
 });
