@@ -9,6 +9,7 @@ import { agentFor, type CallOptions, HttpClient, type HttpOptions } from "./http
 import { openPlanes, type Planes } from "./planes";
 import { SandboxesApi } from "./sandboxes";
 import { SnapshotsApi } from "./snapshots";
+import { VolumesApi } from "./volumes";
 import { type HostStatusView, hostStatusView } from "./wire/status";
 
 /** Everything a sandbox endpoint can be asked, over one set of connections. Idle ones keep no process alive. */
@@ -54,6 +55,7 @@ export class GroupApi {
   readonly snapshots: SnapshotsApi;
   readonly secrets: SecretsApi;
   readonly egressPolicies: EgressPoliciesApi;
+  readonly volumes: VolumesApi;
 
   constructor(http: HttpClient, path: string) {
     this.diskImages = new DiskImagesApi(http, path);
@@ -62,5 +64,6 @@ export class GroupApi {
     this.snapshots = new SnapshotsApi(http, path, (id) => this.sandboxes.path(id));
     this.secrets = new SecretsApi(http, path);
     this.egressPolicies = new EgressPoliciesApi(http, path);
+    this.volumes = new VolumesApi(http, path);
   }
 }

@@ -21,6 +21,7 @@ import {
 } from "./wire/sandboxes";
 import { type CreateSnapshotContent, commitResult } from "./wire/snapshots";
 import { type SandboxStatsView, sandboxStatsView } from "./wire/stats";
+import type { SandboxVolume } from "./wire/volumes";
 
 export interface ListSandboxesOptions extends CallOptions {
   /** Only those that carry all of these. */
@@ -156,6 +157,13 @@ export class SandboxesApi {
     const noun = this.#http.plane.dialect.egressDecisions;
     const request = { method: "GET", path: `${this.path(id)}/${noun}`, action, signal } as const;
     return this.#http.json(egressDecisionsView, request);
+  }
+
+  /** Gives a running sandbox one more volume; nothing takes it away again. Not repeatable: `Invalid` when it has it. */
+  async addVolume(id: string, volumeMount: SandboxVolume, { signal }: CallOptions = {}): Promise<void> {
+    const action = `mount volume "${volumeMount.volumeName}" in sandbox "${id}"`;
+    const request = { method: "POST", path: `${this.path(id)}/volumes/add`, json: { volumeMount }, action } as const;
+    await this.#http.status({ ...request, signal });
   }
 
   ports(id: string): PortsApi {

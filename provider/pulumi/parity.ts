@@ -8,8 +8,8 @@ export interface Support {
   support: "yes" | "partly" | "no";
   /** One line: what is different, or why it is refused. */
   text: string;
-  /** For `partly`: whether this value is refused. */
-  refuses?(value: unknown, config: Pick<ProviderConfig, "apiVersion">): boolean;
+  /** For `partly`: whether this value is refused, beside those inputs. */
+  refuses?(value: unknown, config: Pick<ProviderConfig, "apiVersion">, inputs: PropertyBag): boolean;
 }
 
 /** By input, where targets differ. */
@@ -26,7 +26,7 @@ export function refusals(
     const support = byTarget[target];
     const value = inputs[property];
     if (!support || support.support === "yes" || value === undefined || value === unknownValue) return [];
-    if (support.support === "partly" && !support.refuses?.(value, config)) return [];
+    if (support.support === "partly" && !support.refuses?.(value, config, inputs)) return [];
     return [{ property, reason: `not on target ${target}: ${support.text}` }];
   });
 }

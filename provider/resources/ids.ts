@@ -9,17 +9,23 @@ export interface GroupRef {
   groupName: string;
 }
 
-/** A disk image's or sandbox's place. */
+/** The place of what has an id within its group. */
 export interface MemberRef extends GroupRef {
   /** GUID that the service assigned. */
   memberId: string;
 }
 
-export type MemberKind = "diskimages" | "sandboxes";
+export type MemberKind = "diskimages" | "sandboxes" | "snapshots";
+
+const words: Record<MemberKind, string> = {
+  diskimages: "a disk image",
+  sandboxes: "a sandbox",
+  snapshots: "a snapshot",
+};
 
 const scope = "^/subscriptions/([^/]+)/resourceGroups/([^/]+)";
 const groupPattern = new RegExp(`${scope}/providers/Microsoft\\.App/sandboxGroups/([^/]+)$`, "i");
-const memberPattern = new RegExp(`${scope}/sandboxGroups/([^/]+)/(diskimages|sandboxes)/([^/]+)$`, "i");
+const memberPattern = new RegExp(`${scope}/sandboxGroups/([^/]+)/(${Object.keys(words).join("|")})/([^/]+)$`, "i");
 
 /** The input that names a resource's group. */
 export const groupIdInput = z
@@ -39,7 +45,7 @@ export function groupIdOf({ subscriptionId, resourceGroupName, groupName }: Grou
   return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroupName}/providers/Microsoft.App/sandboxGroups/${groupName}`;
 }
 
-/** Reads the id of a disk image or sandbox; undefined for other text. */
+/** Reads the id of such a thing; undefined for other text. */
 export function readMemberId(id: string, kind: MemberKind): MemberRef | undefined {
   const match = memberPattern.exec(id);
   if (!match || match[4]!.toLowerCase() !== kind || !isGuid(match[5]!)) return undefined;
@@ -50,10 +56,10 @@ export function readMemberId(id: string, kind: MemberKind): MemberRef | undefine
 export function requireMemberId(id: string, kind: MemberKind): MemberRef {
   const ref = readMemberId(id, kind);
   if (ref) return ref;
-  throw new SandboxesError("Invalid", `"${id}" is not an id of ${kind === "sandboxes" ? "a sandbox" : "a disk image"}`);
+  throw new SandboxesError("Invalid", `"${id}" is not an id of ${words[kind]}`);
 }
 
-/** The id under which the engine keeps a disk image or sandbox; enough by itself to find it again. */
+/** The id under which the engine keeps it; enough by itself to find it again. */
 export function memberIdOf(group: GroupRef, kind: MemberKind, memberId: string): string {
   const { subscriptionId, resourceGroupName, groupName } = group;
   return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroupName}/sandboxGroups/${groupName}/${kind}/${guid.parse(memberId)}`;

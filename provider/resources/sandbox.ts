@@ -3,9 +3,8 @@ import { SandboxesError } from "../client/errors";
 import { poll } from "../client/poll";
 import type { SandboxesApi } from "../client/sandboxes";
 import { isolation } from "../client/wire/groups";
-import { isGuid } from "../client/wire/identifiers";
 import { cpuQuantity, sizeQuantity } from "../client/wire/quantities";
-import type { SandboxResources, SandboxSource, SandboxView } from "../client/wire/sandboxes";
+import type { SandboxResources, SandboxView } from "../client/wire/sandboxes";
 import type { CheckFailure } from "../pulumi/checkInputs";
 import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
@@ -13,18 +12,26 @@ import { definedOnly, type PropertyBag } from "../pulumi/propertyBag";
 import type { Target } from "../pulumi/providerConfig";
 import { adoptOrCreate } from "./adoption";
 import { egressContent, egressInput, egressInputs, isSamePolicy } from "./egressInput";
-import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, readMemberId, requireMemberId } from "./ids";
+import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, requireMemberId } from "./ids";
+import { isSameLifecycle, lifecycleContent, lifecycleInput, lifecycleInputs } from "./lifecycleInput";
 import { readNamedId } from "./namedIds";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
 import { bringPorts, portInputs, portsInput, portUrls } from "./portInput";
+import { sourceFailures, sourceInputs, sourceOf } from "./sandboxSource";
 import { targetParity } from "./targetParity";
+import { bringVolumes, shareVolumes, volumeInputs, volumesContent, volumesInput } from "./volumeInput";
 
 /** The first sandbox of an image may wait for its template to boot, minutes where the host emulates. */
 const startTimeoutMs = 10 * 60_000;
 
 export const sandboxInputs = z.strictObject({
   group: groupIdInput,
-  image: z.string().min(1).describe("a DiskImage or its id, or a catalogue name such as python"),
+  image: z.string().min(1).describe("a DiskImage or its id, or a catalogue name such as python").optional(),
+  snapshot: z
+    .string()
+    .min(1)
+    .describe("instead of image: a Snapshot or its id; size, environment and programs are the snapshot's")
+    .optional(),
   cpu: cpuQuantity.describe('processors: "1000m", "0.5" or 2; default 1000m').optional(),
   memory: sizeQuantity.describe('memory: "512Mi" or "2Gi"; default 512Mi, on Azure 2048Mi').optional(),
   disk: sizeQuantity.describe('writable disk: "10Gi"; default 10240Mi, on Azure by the service').optional(),
@@ -39,6 +46,8 @@ export const sandboxInputs = z.strictObject({
   ports: portsInput.optional(),
   egress: egressInput.optional(),
   egressPolicy: z.string().min(1).describe("an EgressPolicy of the group, its id or its name").optional(),
+  volumes: volumesInput.optional(),
+  lifecycle: lifecycleInput.optional(),
   __key: keyInput,
   __target: targetInput,
 });
@@ -67,16 +76,20 @@ export const sandbox = defineResource({
   description: "A sandbox: a virtual machine of its own, to run code in.",
   inputs: sandboxInputs,
   outputs,
-  replaceOn: ["group", "image", "cpu", "memory", "disk", "env", "entrypoint", "cmd", "egressPolicy"],
+  replaceOn: [
+    ...["group", "image", "snapshot", "cpu", "memory", "disk", "env", "entrypoint", "cmd", "egressPolicy", "volumes"],
+  ],
   replaceOnTarget: { azure: ["labels"] },
   computed: ["disk"],
   parity: targetParity.Sandbox,
-  fillIn: (inputs, target) => ({ ...defaultResources[target], ...definedOnly(inputs) }),
-  checkTarget: oneWayOut,
+  fillIn: (inputs, target) =>
+    inputs.snapshot === undefined ? { ...defaultResources[target], ...definedOnly(inputs) } : inputs,
+  checkTarget: (inputs) => [...sourceFailures(inputs), ...oneWayOut(inputs)],
+  deleteBeforeReplace: (olds, news) => shareVolumes(olds.volumes, news.volumes),
   brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
 
   async create(inputs, { session, target, api, fingerprint }) {
-    const { group, image, env, labels = {}, entrypoint, cmd, __key: key } = inputs;
+    const { group, snapshot, env, labels = {}, entrypoint, cmd, lifecycle, __key: key } = inputs;
     const ref = readGroupId(group);
     const { sandboxes } = (await api(ref)).group(ref.groupName);
     const idOf = (view: SandboxView) => memberIdOf(ref, "sandboxes", view.id);
@@ -91,8 +104,8 @@ export const sandbox = defineResource({
       isUsable: (view) => usableStates[target].has(view.state),
       create: () =>
         sandboxes.create({
-          sourcesRef: sourceOf(image),
-          resources: { cpu, memory, disk },
+          sourcesRef: sourceOf(inputs),
+          ...(snapshot === undefined && { resources: { cpu, memory, disk } }),
           environment: env,
           labels: { ...labels, ...ownLabels(key, fingerprint) },
           entrypoint,
@@ -100,10 +113,13 @@ export const sandbox = defineResource({
           ports: inputs.ports,
           egressPolicy: inputs.egress && egressContent(inputs.egress),
           egressPolicyId: inputs.egressPolicy && policyNameOf(inputs.egressPolicy),
+          volumes: inputs.volumes && volumesContent(inputs.volumes),
+          lifecycle: lifecycle && lifecycleContent(lifecycle, target),
         }),
       remove: (view) => sandboxes.delete(view.id),
     });
-    if (!adopted) return { id: idOf(view), outputs: outputsOf(view) };
+    // What a copy of a snapshot is given beside it some services only take afterwards.
+    if (!adopted && snapshot === undefined) return { id: idOf(view), outputs: outputsOf(view) };
     try {
       const running = await started(sandboxes, view);
       return { id: idOf(view), outputs: outputsOf(await bring(sandboxes, running, inputs, target)) };
@@ -116,16 +132,20 @@ export const sandbox = defineResource({
     const { sandboxes, ref } = await open(id, context);
     const view = await sandboxes.get(ref.memberId);
     const { cpu, memory, disk } = view.resources ?? {};
+    const volumes = volumeInputs(view.volumes, state.volumes);
+    const source = sourceInputs(view, ref, state);
     const inputs = {
       group: groupIdOf(ref),
-      image: imageOf(view, ref, state.image),
-      ...(view.resources && { cpu, memory, disk: disk ?? undefined }),
-      ...(view.entrypoint && { entrypoint: view.entrypoint }),
-      ...(view.cmd && { cmd: view.cmd }),
+      ...source,
+      ...(!source.snapshot && view.resources && { cpu, memory, disk: disk ?? undefined }),
+      ...(!source.snapshot && view.entrypoint && { entrypoint: view.entrypoint }),
+      ...(!source.snapshot && view.cmd && { cmd: view.cmd }),
       labels: userLabels(view.labels),
       ports: portInputs(view.ports, state.ports),
       egress: egressInputs(view.egressPolicy),
       egressPolicy: policyOf(view, state.egressPolicy),
+      ...(volumes && { volumes }),
+      ...(view.lifecycle && { lifecycle: lifecycleInputs(view.lifecycle, state.lifecycle) }),
     };
     return { inputs, outputs: outputsOf(view) };
   },
@@ -135,7 +155,8 @@ export const sandbox = defineResource({
     const running = await started(sandboxes, await sandboxes.get(ref.memberId));
     const egress = inputs.egress ?? (olds.egress && !inputs.egressPolicy ? wayOutWithout[context.target] : undefined);
     const ports = inputs.ports ?? (olds.ports ? [] : undefined);
-    return outputsOf(await bring(sandboxes, running, { ...inputs, egress, ports }, context.target));
+    const lifecycle = inputs.lifecycle ?? (olds.lifecycle ? {} : undefined);
+    return outputsOf(await bring(sandboxes, running, { ...inputs, egress, ports, lifecycle }, context.target));
   },
 
   async delete(id, _state, context) {
@@ -152,11 +173,13 @@ async function open(id: string, { api }: Context): Promise<{ sandboxes: Sandboxe
 /** What holds for a sandbox of which nothing was said. */
 const wayOutWithout = { microvm: { defaultAction: "Deny" }, azure: { defaultAction: "Allow" } } as const;
 
+type Changeable = Pick<z.output<typeof sandboxInputs>, "labels" | "ports" | "egress" | "volumes" | "lifecycle">;
+
 /** Changes what can be changed of a sandbox that is there. What is undefined stays as it is. */
 async function bring(
   sandboxes: SandboxesApi,
   view: SandboxView,
-  { labels = {}, ports, egress }: Pick<z.output<typeof sandboxInputs>, "labels" | "ports" | "egress">,
+  { labels = {}, ports, egress, volumes, lifecycle }: Changeable,
   target: Target,
 ): Promise<SandboxView> {
   // On Azure labels cannot be changed; an object with others has been replaced, or not been taken over.
@@ -164,6 +187,10 @@ async function bring(
   if (ports) await bringPorts(sandboxes, view.id, view.ports, ports);
   if (egress && (view.egressPolicyId || !isSamePolicy(egress, egressInputs(view.egressPolicy)))) {
     await sandboxes.setEgressPolicy(view.id, egressContent(egress));
+  }
+  if (volumes) await bringVolumes(sandboxes, view.id, view.volumes, volumes);
+  if (lifecycle && !isSameLifecycle(lifecycle, view.lifecycle, target)) {
+    await sandboxes.setLifecycle(view.id, lifecycleContent(lifecycle, target));
   }
   return sandboxes.get(view.id);
 }
@@ -187,19 +214,6 @@ const usableStates = {
   microvm: new Set(["Running", "Creating"]),
   azure: new Set(["Running", "Creating", "Idle", "Stopped"]),
 };
-
-function sourceOf(image: string): SandboxSource {
-  const id = readMemberId(image, "diskimages")?.memberId ?? (isGuid(image) ? image : undefined);
-  return { diskImage: id ? { id } : { name: image, isPublic: true } };
-}
-
-/** The image in the words that the state has for it, when it is the same one. */
-function imageOf(view: SandboxView, ref: MemberRef, was: unknown): string | undefined {
-  const live = view.sourcesRef?.diskImage;
-  const had = typeof was === "string" ? sourceOf(was).diskImage : undefined;
-  if (live?.id) return had?.id === live.id ? (was as string) : memberIdOf(ref, "diskimages", live.id);
-  return live?.name ?? undefined;
-}
 
 /** Waits while the service still makes it; a stopped sandbox is as good as a running one. */
 async function started(sandboxes: SandboxesApi, first: SandboxView): Promise<SandboxView> {

@@ -1,8 +1,13 @@
 import { newerDataPlaneVersion } from "../client/wire/identifiers";
 import type { Parity } from "../pulumi/parity";
-import { isBag } from "../pulumi/propertyBag";
+import { isBag, type PropertyBag } from "../pulumi/propertyBag";
 
 const isLocalReference = (value: unknown) => typeof value === "string" && /^(oci|docker-archive|rootfs):/.test(value);
+
+const noStorage = {
+  support: "no",
+  text: "it is for storage of your own on Azure; the host keeps the files itself",
+} as const;
 
 /**
  * Where the targets differ, by resource and input; what is not listed works the same on both. `check` refuses by this
@@ -51,6 +56,44 @@ export const targetParity = {
       },
     },
     egress: egressSupport(),
+    volumes: {
+      microvm: {
+        support: "partly",
+        text: "not over /proc, /sys, /dev or /etc, and not one within another",
+        refuses: hidesOthers,
+      },
+    },
+    lifecycle: {
+      microvm: {
+        support: "partly",
+        text: "not mode Disk, for a stop keeps programs; nothing happens by itself unless it is declared",
+        refuses: (value: unknown) =>
+          isBag(value) && isBag(value.autoSuspendPolicy) && value.autoSuspendPolicy.mode === "Disk",
+      },
+      azure: { support: "yes", text: "a sandbox of which nothing is said is suspended after 300 idle seconds" },
+    },
+  },
+  Volume: {
+    type: {
+      microvm: {
+        support: "partly",
+        text: "AzureBlob, a directory for many sandboxes, and DataDisk, for one; both are kept on the host",
+        refuses: (value: unknown) => value === "AzureBlobByo",
+      },
+    },
+    size: {
+      microvm: {
+        support: "yes",
+        text: "may grow in place, never become smaller; of an AzureBlob a limit, default 100Gi",
+      },
+      azure: {
+        support: "partly",
+        text: "of a DataDisk only, for Azure's blob volumes have none; a change replaces the disk, and its files are gone",
+        refuses: (_value: unknown, _config: unknown, { type }: PropertyBag) => type !== "DataDisk",
+      },
+    },
+    storageContainerResourceId: { microvm: noStorage },
+    identity: { microvm: noStorage },
   },
   EgressPolicy: {
     rules: egressSupport(),
@@ -73,6 +116,14 @@ function asksMoreOfPorts(ports: unknown): boolean {
     return protocol === "Http2" || (isBag(auth) && ["entraId", "github"].some((name) => auth[name] !== undefined));
   };
   return Array.isArray(ports) && ports.some(asks);
+}
+
+/** The host's rules for the places of volumes. */
+function hidesOthers(volumes: unknown): boolean {
+  const mounts = Array.isArray(volumes) ? volumes.filter(isBag) : [];
+  const places = mounts.flatMap(({ mountpoint }) => (typeof mountpoint === "string" ? [mountpoint] : []));
+  const isTaken = (path: string) => /^\/(?:proc|sys|dev)(?:\/|$)|^\/etc$/.test(path);
+  return places.some((path) => isTaken(path) || places.some((other) => other !== path && other.startsWith(`${path}/`)));
 }
 
 function egressSupport() {

@@ -1,11 +1,21 @@
 import { describe, expectTypeOf, it } from "vitest";
 import type { z } from "zod";
-import type { DiskImageArgs, EgressPolicyArgs, SandboxArgs, SandboxGroupArgs, SecretArgs } from "../../provider/index";
+import type {
+  DiskImageArgs,
+  EgressPolicyArgs,
+  SandboxArgs,
+  SandboxGroupArgs,
+  SecretArgs,
+  SnapshotArgs,
+  VolumeArgs,
+} from "../../provider/index";
 import type { diskImageInputs } from "../../provider/resources/diskImage";
 import type { egressPolicyInputs } from "../../provider/resources/egressPolicy";
 import type { sandboxInputs } from "../../provider/resources/sandbox";
 import type { sandboxGroupInputs } from "../../provider/resources/sandboxGroup";
 import type { secretInputs } from "../../provider/resources/secret";
+import type { snapshotInputs } from "../../provider/resources/snapshot";
+import type { volumeInputs } from "../../provider/resources/volume";
 
 type Visible<Schema extends z.ZodType> = Exclude<keyof z.input<Schema>, `__${string}`>;
 
@@ -16,5 +26,7 @@ describe("the arguments of the classes", () => {
     expectTypeOf<keyof SandboxArgs>().toEqualTypeOf<Visible<typeof sandboxInputs>>();
     expectTypeOf<keyof EgressPolicyArgs>().toEqualTypeOf<Visible<typeof egressPolicyInputs>>();
     expectTypeOf<keyof SecretArgs>().toEqualTypeOf<Visible<typeof secretInputs>>();
+    expectTypeOf<keyof SnapshotArgs>().toEqualTypeOf<Visible<typeof snapshotInputs>>();
+    expectTypeOf<keyof VolumeArgs>().toEqualTypeOf<Visible<typeof volumeInputs>>();
   });
 });

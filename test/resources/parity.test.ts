@@ -8,10 +8,12 @@ import { egressPolicy } from "../../provider/resources/egressPolicy";
 import { sandbox } from "../../provider/resources/sandbox";
 import { sandboxGroup } from "../../provider/resources/sandboxGroup";
 import { secret } from "../../provider/resources/secret";
+import { snapshot } from "../../provider/resources/snapshot";
 import { targetParity } from "../../provider/resources/targetParity";
+import { volume } from "../../provider/resources/volume";
 import { inputsOf, parityPage } from "./parityPage";
 
-const resources = [sandboxGroup, diskImage, sandbox, secret, egressPolicy];
+const resources = [sandboxGroup, diskImage, sandbox, snapshot, volume, secret, egressPolicy];
 const parity: Readonly<Record<string, Parity>> = targetParity;
 
 const tlsRule = { match: { host: "a.test", path: "/x" }, action: { type: "Allow" } };
@@ -23,12 +25,20 @@ const refused: Record<string, unknown> = {
   "DiskImage.warmUp": ["true"],
   "Sandbox.ports": [{ port: 80, auth: {}, protocol: "Http2" }],
   "Sandbox.egress": { rules: [tlsRule] },
+  "Sandbox.volumes": [{ volume: "data", mountpoint: "/proc" }],
+  "Sandbox.lifecycle": { autoSuspendPolicy: { enabled: true, mode: "Disk" } },
+  "Volume.type": "AzureBlobByo",
+  "Volume.size": "1Gi",
+  "Volume.storageContainerResourceId": "/subscriptions/s1/blob",
+  "Volume.identity": "system",
   "EgressPolicy.rules": [tlsRule],
 };
 
 const others: Record<string, object> = {
   DiskImage: { image: "python" },
   Sandbox: { image: "python" },
+  Snapshot: { sandbox: "00000000-0000-4000-8000-000000000000" },
+  Volume: { type: "AzureBlob" },
   Secret: { values: { A: "1" } },
 };
 

@@ -6,6 +6,8 @@ import type { Session } from "../../provider/pulumi/session";
 import { egressPolicy } from "../../provider/resources/egressPolicy";
 import { sandbox } from "../../provider/resources/sandbox";
 import { secret } from "../../provider/resources/secret";
+import { volume } from "../../provider/resources/volume";
+import { anyLifecycle } from "./anyLifecycle";
 import { type Existing, inputsOf, keyOf, make, ResourceHost } from "./resourceHost";
 
 let provider: ResourceHost;
@@ -22,6 +24,8 @@ afterAll(() => provider.close());
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 const host = fc.constantFrom("a.test", "*.b.test", "c.d.test");
 const action = fc.constantFrom("Allow", "Deny");
+
+const labels = fc.dictionary(fc.string({ minLength: 1, maxLength: 30 }), fc.string({ maxLength: 63 }), { maxKeys: 5 });
 
 const egress = fc.record({
   defaultAction: optional(action),
@@ -66,7 +70,14 @@ const cases: [Resource, PropertyBag, fc.Arbitrary<PropertyBag>][] = [
       .tuple(egress, optional(fc.string({ minLength: 1 })))
       .map(([policy, description]) => ({ ...policy, description })),
   ],
-  [sandbox, { image: "python" }, fc.record({ ports: optional(ports), egress: optional(egress) })],
+  [
+    sandbox,
+    { image: "python" },
+    fc.record({ ports: optional(ports), egress: optional(egress), lifecycle: optional(anyLifecycle) }),
+  ],
+  // A size that becomes smaller is refused.
+  [volume, { __logicalName: "x", type: "DataDisk", size: "1Gi" }, fc.record({ labels: optional(labels) })],
+  [volume, { __logicalName: "x", type: "AzureBlob" }, fc.record({ labels: optional(labels) })],
 ];
 
 describe("whatever is declared", () => {

@@ -6,12 +6,16 @@ import type { Session } from "../../provider/pulumi/session";
 import { diskImage } from "../../provider/resources/diskImage";
 import { sandbox } from "../../provider/resources/sandbox";
 import { sandboxGroup } from "../../provider/resources/sandboxGroup";
+import { snapshot } from "../../provider/resources/snapshot";
+import { volume } from "../../provider/resources/volume";
+import { anyLifecycle } from "./anyLifecycle";
 import { ResourceAzure } from "./resourceAzure";
 import { type Existing, inputsOf, keyOf, make, ResourceHost } from "./resourceHost";
 
 interface Place {
   session(): Session;
   group(session: Session): Promise<Existing>;
+  sandbox(session: Session, group: Existing): Promise<Existing>;
   close(): Promise<void>;
 }
 
@@ -44,7 +48,30 @@ const box = fc.record({
   entrypoint: optional(argv),
   cmd: optional(argv),
   labels: optional(labels),
+  lifecycle: optional(anyLifecycle),
+  volumes: optional(
+    fc
+      .uniqueArray(
+        fc.record({
+          volume: fc.constantFrom("one", "Two", "three"),
+          mountpoint: fc
+            .stringMatching(/^\/[a-z]{1,8}(\/{1,2}data\/?)?$/)
+            .filter((path) => !/^\/(proc|sys|dev|etc)/.test(path)),
+          readOnly: optional(fc.boolean()),
+        }),
+        { selector: ({ mountpoint }) => mountpoint.split("/")[1], maxLength: 3 },
+      )
+      .filter((all) => new Set(all.map(({ volume }) => volume)).size === all.length),
+  ),
 });
+const copy = fc.record({ labels: optional(labels), lifecycle: optional(anyLifecycle) });
+const disk = fc.record({
+  name: optional(fc.stringMatching(/^[A-Za-z0-9][A-Za-z0-9._-]{0,30}[A-Za-z0-9]$/)),
+  type: fc.constant("DataDisk"),
+  size: fc.constantFrom("1Gi", "1024Mi", "1.5Gi", "200Gi"),
+  labels: optional(labels),
+});
+const folder = fc.record({ type: fc.constant("AzureBlob"), labels: optional(labels) });
 
 const places: [string, boolean, () => Promise<Place>][] = [
   ["a host", false, () => new ResourceHost().start()],
@@ -58,11 +85,17 @@ describe.each(places)(
     let place: Place;
     let session: Session;
     let home: Existing;
+    let first: Existing;
+    let saved: Existing;
 
     beforeAll(async () => {
       place = await open();
       session = place.session();
       home = await place.group(session);
+      first = await place.sandbox(session, home);
+      const names = ["one", "Two", "three"];
+      for (const name of names) await make(volume, session, { group: home.id, name, type: "AzureBlob" });
+      saved = await make(snapshot, session, { group: home.id, sandbox: first.id });
     });
     afterAll(() => place.close());
 
@@ -75,6 +108,10 @@ describe.each(places)(
         isNewer ? fc.record(image) : fc.record({ ...image, entrypoint: optional(argv), cmd: optional(argv) }),
       ],
       [sandbox, () => ({ group: home.id, image: "python" }), box],
+      [sandbox, () => ({ group: home.id, snapshot: saved.id }), copy],
+      [snapshot, () => ({ group: home.id, sandbox: first.id }), fc.record({ labels: optional(labels) })],
+      [volume, () => ({ group: home.id, __logicalName: "any" }), disk],
+      [volume, () => ({ group: home.id, __logicalName: "any" }), folder],
     ];
 
     it.each(cases)(

@@ -76,7 +76,8 @@ export const volumeItems = z.looseObject({
   ),
 });
 
-const mountpoint = z
+/** Where a volume is to be in a sandbox. */
+export const mountpoint = z
   .string()
   .regex(/^\/(?!$)[^\0]*$/, "a mountpoint is an absolute path other than /")
   .refine(

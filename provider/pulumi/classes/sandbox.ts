@@ -5,8 +5,11 @@ import { sandboxTrampoline } from "../trampolines/sandbox";
 import type { DiskImage } from "./diskImage";
 import type { EgressArgs } from "./egressArgs";
 import type { EgressPolicy } from "./egressPolicy";
+import type { LifecycleArgs } from "./lifecycleArgs";
 import type { PortArgs } from "./portArgs";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
+import type { Snapshot } from "./snapshot";
+import { type VolumeMountArgs, volumeMounts } from "./volumeMountArgs";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:Sandbox";
 
@@ -14,7 +17,9 @@ export interface SandboxArgs {
   /** The group, or its id. */
   group: pulumi.Input<SandboxGroup | string>;
   /** An image of the group, its id, or a catalogue name (`python`, `debian`). */
-  image: pulumi.Input<DiskImage | string>;
+  image?: pulumi.Input<DiskImage | string>;
+  /** Instead of `image`: a snapshot of the group, or its id. Size, environment and programs are the snapshot's. */
+  snapshot?: pulumi.Input<Snapshot | string>;
   /** Processors: `"1000m"`, `"0.5"` or `2`. Default `1000m`. */
   cpu?: pulumi.Input<string | number>;
   /** `"512Mi"`, `"2Gi"`. Default `512Mi`, on Azure `2048Mi`. */
@@ -35,17 +40,26 @@ export interface SandboxArgs {
   egress?: pulumi.Input<EgressArgs>;
   /** Instead of `egress`: a policy of the group, its id or its name. */
   egressPolicy?: pulumi.Input<EgressPolicy | string>;
+  /** Volumes of the group. A change replaces the sandbox: the old one is deleted first, for a volume may be for one. */
+  volumes?: pulumi.Input<pulumi.Input<VolumeMountArgs>[]>;
+  /**
+   * When it is suspended because nobody uses it, and when deleted. By default neither; Azure suspends after 300 idle
+   * seconds. Changed in place.
+   */
+  lifecycle?: pulumi.Input<LifecycleArgs>;
 }
 
 /**
- * A virtual machine to run code in. Every change but of `labels`, `ports` and `egress` replaces it, on Azure that of
- * `labels` too.
+ * A virtual machine to run code in. Every change but of `labels`, `ports`, `egress` and `lifecycle` replaces it, on Azure
+ * that of `labels` too.
  */
 export class Sandbox extends pulumi.dynamic.Resource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
   /** Id of the image, or its catalogue name. */
-  declare readonly image: pulumi.Output<string>;
+  declare readonly image: pulumi.Output<string | undefined>;
+  /** Id of the snapshot. */
+  declare readonly snapshot: pulumi.Output<string | undefined>;
   declare readonly labels: pulumi.Output<Record<string, string> | undefined>;
   /** Id within the group; the resource's own `id` holds it too. */
   declare readonly sandboxId: pulumi.Output<string>;
@@ -60,12 +74,14 @@ export class Sandbox extends pulumi.dynamic.Resource {
   declare readonly urls: pulumi.Output<Record<string, string> | undefined>;
 
   constructor(name: string, args: SandboxArgs, opts: pulumi.CustomResourceOptions = {}) {
-    const { group, image, env, egressPolicy, ...plain } = args;
+    const { group, image, snapshot, env, egressPolicy, volumes, ...plain } = args;
     const inputs = {
       ...plain,
       group: group && resourceId(group),
       image: image && resourceId(image),
+      snapshot: snapshot && resourceId(snapshot),
       egressPolicy: egressPolicy && resourceId(egressPolicy),
+      volumes: volumes && volumeMounts(volumes),
       env: env && pulumi.secret(env),
       __key: resourceKey(type, name, opts.parent),
       __target: group && targetOfGroup(group),

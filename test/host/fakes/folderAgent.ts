@@ -3,7 +3,7 @@ import { EventEmitter, once } from "node:events";
 import { createReadStream } from "node:fs";
 import { lstat, mkdir, readdir, rm, rmdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import type { Readable } from "node:stream";
+import { type Duplex, PassThrough, type Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { SandboxesError } from "../../../provider/client/errors";
 import type {
@@ -122,8 +122,9 @@ export class FolderAgent implements GuestAgent {
     });
   }
 
-  mount(): Promise<never> {
-    return Promise.reject(new SandboxesError("Unsupported", "Not in a folder"));
+  /** A guest that never asks for anything of its volume. */
+  async mount(): Promise<Duplex> {
+    return new PassThrough();
   }
 
   listen(): Promise<never> {

@@ -1,0 +1,68 @@
+import * as pulumi from "@pulumi/pulumi";
+import { resourceId } from "../resourceId";
+import { resourceKey } from "../resourceKey";
+import { volumeTrampoline } from "../trampolines/volume";
+import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
+
+const type = "pulumi-nodejs:dynamic/sandboxes:Volume";
+
+export interface VolumeArgs {
+  /** The group, or its id. */
+  group: pulumi.Input<SandboxGroup | string>;
+  /**
+   * 1 to 63 letters, digits, dots, dashes and underscores; by default the resource's name and ten digits. One that
+   * somebody else made is never taken over. Replaces.
+   */
+  name?: pulumi.Input<string>;
+  /**
+   * `AzureBlob`: a directory for any number of sandboxes. `DataDisk`: for one at a time. `AzureBlobByo`, on Azure only: a
+   * blob container of your own. Replaces, and the files are gone.
+   */
+  type: pulumi.Input<"AzureBlob" | "DataDisk" | "AzureBlobByo">;
+  /**
+   * `"10Gi"`; a `DataDisk` needs one, of an `AzureBlob` a host takes it as a limit. On a host it may grow in place; on
+   * Azure a change replaces the disk, and the files are gone.
+   */
+  size?: pulumi.Input<string>;
+  /** Values of at most 63 characters. Changed in place. */
+  labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
+  /** ARM id of the container of an `AzureBlobByo`. Replaces. */
+  storageContainerResourceId?: pulumi.Input<string>;
+  /** Who reads that container: `system`, or the ARM id of a managed identity of the group. Replaces. */
+  identity?: pulumi.Input<string>;
+}
+
+/** Files that outlive sandboxes. They are deleted with it: `protect` and `retainOnDelete` keep them. */
+export class Volume extends pulumi.dynamic.Resource {
+  /** Id of the group. */
+  declare readonly group: pulumi.Output<string>;
+  declare readonly name: pulumi.Output<string>;
+  declare readonly type: pulumi.Output<"AzureBlob" | "DataDisk" | "AzureBlobByo">;
+  declare readonly size: pulumi.Output<string | undefined>;
+  declare readonly labels: pulumi.Output<Record<string, string> | undefined>;
+  declare readonly provisioningState: pulumi.Output<string | undefined>;
+
+  constructor(name: string, args: VolumeArgs, opts: pulumi.CustomResourceOptions = {}) {
+    const { group, name: volumeName, type: kind, size, labels, storageContainerResourceId, identity } = args;
+    const inputs = {
+      ...{ name: volumeName, type: kind, size, labels, storageContainerResourceId, identity },
+      group: group && resourceId(group),
+      __key: resourceKey(type, name, opts.parent),
+      __logicalName: name,
+      __target: group && targetOfGroup(group),
+    };
+    const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
+    const options = pulumi.mergeOptions({ deletedWith }, opts);
+    super(volumeTrampoline, name, { ...inputs, provisioningState: undefined }, options, "sandboxes", "Volume");
+  }
+
+  /** An existing volume by its id; it is read, never changed. */
+  static get(name: string, id: pulumi.Input<pulumi.ID>, opts: pulumi.CustomResourceOptions = {}): Volume {
+    return new Volume(name, {} as VolumeArgs, { ...opts, id });
+  }
+
+  /** True also for an instance from another loaded copy of this package. */
+  static override isInstance(value: unknown): value is Volume {
+    return pulumi.CustomResource.isInstance(value) && (value as { __pulumiType?: string }).__pulumiType === type;
+  }
+}
