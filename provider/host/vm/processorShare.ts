@@ -28,8 +28,9 @@ interface Hierarchy {
 /** The kernel's own; shorter ones cost more switching. */
 const periodUs = 100_000;
 const ourGroup = "pulumi-sandboxes";
-/** A process that was killed leaves its group a moment after it is gone. */
-const removeAttempts = 20;
+/** A process that was killed leaves its group when its last thread has ended, which takes its share of a processor. */
+const removeWithinMs = 15_000;
+const removePauseMs = 50;
 
 /** `owner` keeps names apart: the path of a data directory. */
 export async function openProcessorShares(owner: string): Promise<ProcessorShares> {
@@ -123,14 +124,17 @@ function isWritable(path: string): Promise<boolean> {
   );
 }
 
+/** One that stays busy is left to `removeLeftovers`: what ran in it is gone all the same. */
 async function removeGroup(path: string): Promise<void> {
+  const deadline = Date.now() + removeWithinMs;
   for (let attempt = 1; ; attempt++) {
     const error = await rmdir(path).then(
       () => undefined,
       (failure: NodeJS.ErrnoException) => failure,
     );
     if (!error || error.code === "ENOENT") return;
-    if (attempt === removeAttempts) throw error;
-    await delay(attempt);
+    if (error.code !== "EBUSY") throw error;
+    if (Date.now() > deadline) return;
+    await delay(Math.min(attempt, removePauseMs));
   }
 }

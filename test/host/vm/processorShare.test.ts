@@ -64,3 +64,20 @@ it("leaves no group of a process that ended, and keeps those of others", async (
   process.kill(running, "SIGKILL");
   await shares.remove("running");
 });
+
+it("waits for a process that takes its time to end", async ({ skip }) => {
+  skip(shares.missing !== undefined, shares.missing);
+  const pid = busy();
+  await shares.limit("slow", pid, 500);
+  const removed = shares.remove("slow");
+  // Long enough for what tries only a few times to have given up.
+  await delay(1000);
+  expect(groupsOf(pid)).toContain("-slow");
+  process.kill(pid, "SIGKILL");
+  await removed;
+  // Nothing is left that a process could be put into.
+  const other = busy();
+  await shares.limit("slow", other, 500);
+  process.kill(other, "SIGKILL");
+  await shares.remove("slow");
+});
