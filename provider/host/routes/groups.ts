@@ -4,11 +4,12 @@ import { groupPatch, groupPut } from "../../client/wire/groups";
 import { groupName } from "../../client/wire/identifiers";
 import type { GroupRecord } from "../store/groupStore";
 import type { RouteContext } from "./context";
+import { deletionAccepted } from "./operations";
 import { armGroups, endpointOf, scopeOf } from "./request";
 
 const listParams = z.object({ subscriptionId: z.string(), resourceGroup: z.string().optional() });
 
-/** Sandbox groups, on ARM's paths. All is synchronous, which both of Azure's SDKs accept. */
+/** Sandbox groups, on ARM's paths. All but deletion is synchronous, which Azure's SDKs accept. */
 export function groupRoutes(app: FastifyInstance, context: RouteContext): void {
   const { groups } = context;
   const view = (request: FastifyRequest, record: GroupRecord) => groupView(context, request, record);
@@ -26,8 +27,8 @@ export function groupRoutes(app: FastifyInstance, context: RouteContext): void {
   );
 
   app.delete(`${armGroups}/:group`, async (request, reply) => {
-    const existed = await groups.delete(scopeOf(request));
-    return reply.code(existed ? 200 : 204).send();
+    const deleted = await groups.delete(scopeOf(request));
+    return deleted ? deletionAccepted(request, reply, deleted).send() : reply.code(204).send();
   });
 
   const list = async (request: FastifyRequest) => {

@@ -10,6 +10,7 @@ import { execStreamRoutes } from "./execStream";
 import { fileRoutes } from "./files";
 import { groupRoutes } from "./groups";
 import { notServedRoutes } from "./notServed";
+import { operationRoutes } from "./operations";
 import { portRoutes } from "./ports";
 import { renderError } from "./renderError";
 import { checkApiVersion, isCallersLeave } from "./request";
@@ -54,6 +55,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   });
 
   groupRoutes(app, context);
+  operationRoutes(app, context);
   diskImageRoutes(app, context);
   sandboxRoutes(app, context);
   snapshotRoutes(app, context);

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { SandboxesError } from "../../client/errors";
 import type { GroupPatch, GroupPut } from "../../client/wire/groups";
 import { type GroupRecord, type GroupScope, type GroupStore, groupKey } from "../store/groupStore";
@@ -13,9 +14,20 @@ export interface GroupServiceParts {
   empty: (groupKey: string) => Promise<void>;
 }
 
+/** How far a group is with being deleted. */
+export interface Deletion {
+  status: "InProgress" | "Succeeded" | "Failed";
+  error?: unknown;
+}
+
+/** Longer than it takes but with very many sandboxes; far less than clients wait for an answer. */
+const defaultPatienceMs = 20_000;
+
 /** Sandbox groups: names to file things under, with tags and what all their sandboxes must obey. */
 export class GroupService {
   readonly #parts: GroupServiceParts;
+  /** Those that run or failed. */
+  readonly #deletions = new Map<string, Deletion>();
 
   constructor(parts: GroupServiceParts) {
     this.#parts = parts;
@@ -81,14 +93,38 @@ export class GroupService {
     return record;
   }
 
-  /** Deletes the group and all in it; false when there was none. */
-  async delete(scope: GroupScope): Promise<boolean> {
+  /**
+   * Deletes the group and all in it; undefined when there is none. Resolves when all is gone, or after `patienceMs` while
+   * the work goes on; `deletion` tells how that stands.
+   */
+  async delete(scope: GroupScope, patienceMs = defaultPatienceMs): Promise<GroupRecord | undefined> {
     const key = groupKey(scope);
-    if (!this.#parts.store.get(key)) return false;
+    const record = this.#parts.store.get(key);
+    if (!record) return undefined;
     // The group first: nothing new can enter while it is emptied, and a restarted host removes what lost its group.
     this.#parts.store.delete(key);
-    await this.#parts.empty(key);
-    return true;
+    const emptied = this.#parts.empty(key).then(
+      () => void this.#deletions.delete(key),
+      (error: unknown) => {
+        this.#deletions.set(key, { status: "Failed", error });
+        throw error;
+      },
+    );
+    this.#deletions.set(key, { status: "InProgress" });
+    const impatient = new AbortController();
+    const patience = delay(patienceMs, undefined, { signal: impatient.signal, ref: false }).catch(() => undefined);
+    try {
+      await Promise.race([emptied, patience]);
+    } finally {
+      impatient.abort();
+      emptied.catch(() => undefined);
+    }
+    return record;
+  }
+
+  /** Of the group that has or had this key. What a former process began, the recovery of this one has ended. */
+  deletion(key: string): Deletion {
+    return this.#deletions.get(key) ?? { status: "Succeeded" };
   }
 }
 

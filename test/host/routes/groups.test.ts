@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { armPath, groupPath, RunningHost } from "../fakes/runningHost";
+import { GroupService } from "../../../provider/host/services/groups";
+import type { GroupRecord, GroupStore } from "../../../provider/host/store/groupStore";
+import { armPath, groupPath, older, RunningHost } from "../fakes/runningHost";
 
 describe("sandbox groups", () => {
   let host: RunningHost;
@@ -26,7 +28,7 @@ describe("sandbox groups", () => {
     const bySubscription = "/subscriptions/s1/providers/Microsoft.App/sandboxGroups";
     expect((await host.call("GET", bySubscription)).body.value).toHaveLength(1);
     expect((await host.call("GET", armPath.replace("local", "other"))).body).toEqual({ value: [] });
-    expect((await host.call("DELETE", `${armPath}/g1`)).status).toBe(200);
+    expect((await host.call("DELETE", `${armPath}/g1`)).status).toBe(202);
     expect((await host.call("DELETE", `${armPath}/g1`)).status).toBe(204);
     expect((await host.call("GET", `${armPath}/g1`)).status).toBe(404);
   });
@@ -59,11 +61,37 @@ describe("sandbox groups", () => {
     await host.withGroup();
     await host.sandbox();
     await host.call("PUT", `${groupPath}/diskimages`, { image: { base: "alpine" } });
-    expect((await host.call("DELETE", `${armPath}/g1`)).status).toBe(200);
+    expect((await host.call("DELETE", `${armPath}/g1`)).status).toBe(202);
     expect(host.machines.vms.size).toBe(0);
     await host.withGroup();
     expect((await host.call("GET", `${groupPath}/sandboxes`)).body).toEqual([]);
     expect((await host.call("GET", `${groupPath}/diskimages`)).body).toEqual([]);
+  });
+
+  test("a deletion is an operation whose state can be read", async () => {
+    await host.withGroup();
+    const { status, headers } = await host.call("DELETE", `${armPath}/g1`);
+    expect([status, headers["retry-after"]]).toEqual([202, "1"]);
+    const [state, result] = ["azure-asyncoperation", "location"].map((name) => new URL(headers[name] as string));
+    expect([state!.origin, state!.searchParams.get("api-version")]).toEqual(["http://localhost", older]);
+    const told = await host.call("GET", state!.pathname);
+    expect([told.status, told.body.status]).toEqual([200, "Succeeded"]);
+    expect((await host.call("GET", result!.pathname)).status).toBe(204);
+    expect((await host.call("GET", `${state!.pathname}x`.replace("/s1/", "/s2/"))).status).toBe(404);
+  });
+
+  test("a deletion that takes long is answered before its end, and one that fails says why", async () => {
+    const { promise, reject } = Promise.withResolvers<void>();
+    const store = { get: () => record, delete: () => undefined } as unknown as GroupStore;
+    const record = { key: "s1/local/g1" } as GroupRecord;
+    const groups = new GroupService({ store, driver: host.machines.driver(), empty: () => promise });
+    const scope = { subscriptionId: "s1", resourceGroup: "local", group: "g1" };
+    expect(await groups.delete(scope, 10)).toBe(record);
+    expect(groups.deletion(record.key)).toEqual({ status: "InProgress" });
+    const reason = new Error("it does not end");
+    reject(reason);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(groups.deletion(record.key)).toEqual({ status: "Failed", error: reason });
   });
 
   test("errors have ARM's envelope, and the api-version is needed", async () => {

@@ -216,7 +216,7 @@ export function volumeScenarios(name: string, machines: VolumeMachines): void {
 
     it("deleting the group deletes volumes and their files", async () => {
       const arm = "/subscriptions/s1/resourceGroups/local/providers/Microsoft.App/sandboxGroups/g1";
-      expect((await host.call("DELETE", arm)).status).toBe(200);
+      expect((await host.call("DELETE", arm)).status).toBe(202);
       expect(readdirSync(join(host.dataDir, "volumes"))).toEqual([]);
       await host.withGroup();
       expect((await host.call("GET", volumes)).body).toEqual([]);
