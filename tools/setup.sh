@@ -5,7 +5,7 @@
 for step in "$@"; do
   case "$step" in
     testPackages) bash tools/setup/systemPackages.sh test ;;
-    systemPackages | node | npmPackages | rust | pulumi | languageHost) bash "tools/setup/$step.sh" ;;
+    systemPackages | node | npmPackages | rust | pulumi | languageHost | azureSdks) bash "tools/setup/$step.sh" ;;
     *) cannot "unknown set-up step \"$step\"" "see tools/setup.sh" ;;
   esac
 done
