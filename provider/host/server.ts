@@ -215,12 +215,13 @@ function createServices(
     secretValue: (groupKey, id, key) => secrets.secretValue(groupKey, id, key),
     sandboxes: () => sandboxes,
   });
-  const volumes = new VolumeService({
-    ...{ store: new VolumeStore(database), sandboxes: sandboxStore, dataDir: options.dataDir, log },
-  });
   const shelf = new SnapshotShelf({
     store: new SnapshotStore(database),
     directory: join(options.dataDir, "snapshots"),
+  });
+  const volumeStore = new VolumeStore(database);
+  const volumes = new VolumeService({
+    ...{ store: volumeStore, sandboxes: sandboxStore, snapshots: shelf, dataDir: options.dataDir, log },
   });
   const lifecycle = new LifecycleService({
     ...{ store: sandboxStore, log },
@@ -231,7 +232,7 @@ function createServices(
     network: withVolumes(network, volumes),
     ...{ store: sandboxStore, diskImages, driver, admission, snapshots: shelf, lifecycle, log },
   });
-  const snapshots = new SnapshotService({ shelf, sandboxes, driver });
+  const snapshots = new SnapshotService({ shelf, sandboxes, driver, volumes: volumeStore });
   const commits = new CommitService({ sandboxes, diskImages, directory: join(options.dataDir, "commits") });
   const empty = async (groupKey: string) => {
     await sandboxes.empty(groupKey);

@@ -27,7 +27,7 @@ export function sandboxRoutes(app: FastifyInstance, context: RouteContext): void
       const network = {
         ports: context.ports.declared(body.ports ?? []),
         ...context.egress.declared(group.key, body),
-        volumes: context.volumes.declared(group.key, body.volumes ?? []),
+        volumes: context.volumes.declared(group.key, body),
       };
       const { ports, egressPolicy, egressPolicyId, volumes, ...rest } = body;
       const record = await sandboxes.create(group, { ...rest, sourcesRef: body.sourcesRef ?? {} }, network);

@@ -2,7 +2,9 @@ import { randomUUID } from "node:crypto";
 import { SandboxesError } from "../../client/errors";
 import { type Labels, matchesLabels } from "../../client/wire/labels";
 import type { SnapshotRecord } from "../store/snapshotStore";
+import type { VolumeStore } from "../store/volumeStore";
 import type { VmDriver } from "../vm/driver";
+import { volumesOfSnapshot } from "../volumes/snapshotVolumes";
 import type { SandboxService } from "./sandboxes";
 import type { SnapshotShelf } from "./snapshotShelf";
 import { refreshGuest } from "./startSandbox";
@@ -13,17 +15,25 @@ export class SnapshotService {
   readonly #shelf: SnapshotShelf;
   readonly #sandboxes: SandboxService;
   readonly #driver: Pick<VmDriver, "save">;
+  readonly #volumes: VolumeStore;
 
-  constructor(parts: { shelf: SnapshotShelf; sandboxes: SandboxService; driver: Pick<VmDriver, "save"> }) {
+  constructor(parts: {
+    shelf: SnapshotShelf;
+    sandboxes: SandboxService;
+    driver: Pick<VmDriver, "save">;
+    volumes: VolumeStore;
+  }) {
     this.#shelf = parts.shelf;
     this.#sandboxes = parts.sandboxes;
     this.#driver = parts.driver;
+    this.#volumes = parts.volumes;
   }
 
   /** Saves a running sandbox, which stands still meanwhile and goes on; throws `NotRunning` otherwise. */
   create(groupKey: string, sandboxId: string, labels: Labels = {}): Promise<SnapshotRecord> {
     return this.#sandboxes.whileRunning(groupKey, sandboxId, async (sandbox, vm) => {
       const id = randomUUID();
+      const volumes = volumesOfSnapshot(this.#volumes, sandbox);
       const directory = await this.#shelf.newDirectory(id);
       const { sizeBytes } = await this.#driver.save(sandbox.id, directory);
       // Its clock stood still.
@@ -31,7 +41,7 @@ export class SnapshotService {
       const { resources, environment, entrypoint, cmd, program, imageDigest, imageConfig } = sandbox;
       const record: SnapshotRecord = {
         ...{ id, groupKey, labels, sandboxId: sandbox.id, resources, environment, entrypoint, cmd, sizeBytes },
-        ...{ program, imageDigest, imageConfig, createdAt: timestamp() },
+        ...{ program, imageDigest, imageConfig, volumes, createdAt: timestamp() },
       };
       this.#shelf.store.put(record);
       return record;

@@ -25,6 +25,11 @@ export const inheritedByCopies = {
   imageConfig: imageConfigSchema.optional(),
 };
 
+const volumeMount = z.object({ volumeName: z.string(), mountpoint: z.string(), readOnly: z.boolean() });
+
+/** As the sandbox had them; the directory tells a volume from a later one of its name. */
+export const snapshotVolumes = z.array(volumeMount.extend({ directory: z.string() })).optional();
+
 const portRecord = z.looseObject({
   port: z.number(),
   name: z.string().optional(),
@@ -56,7 +61,7 @@ const sandboxRecord = z.object({
   egressPolicy: z.record(z.string(), z.unknown()).optional(),
   /** Name of a policy of the group; `egressPolicy` wins. */
   egressPolicyId: z.string().optional(),
-  volumes: z.array(z.object({ volumeName: z.string(), mountpoint: z.string(), readOnly: z.boolean() })).optional(),
+  volumes: z.array(volumeMount).optional(),
   /** It has had them: what fails to come back later is no reason to give the sandbox up. */
   volumesServed: z.boolean().optional(),
   isolation: z.enum(["hardware", "emulated", "none"]),

@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
 import { RecordTable } from "./recordTable";
-import { inheritedByCopies } from "./sandboxStore";
+import { inheritedByCopies, snapshotVolumes } from "./sandboxStore";
 
 const text = z.record(z.string(), z.string());
 const argv = z.array(z.string());
@@ -19,6 +19,7 @@ const snapshotRecord = z.object({
   cmd: argv.optional(),
   sizeBytes: z.number(),
   createdAt: z.string(),
+  volumes: snapshotVolumes,
   ...inheritedByCopies,
 });
 export type SnapshotRecord = z.output<typeof snapshotRecord>;

@@ -1,5 +1,8 @@
 import { constants } from "node:os";
 
+/** https://sqlite.org/rescode.html#full */
+const databaseFull = 13;
+
 /** A failure as a kernel hears it. */
 export class FileSystemError extends Error {
   readonly errno: number;
@@ -14,7 +17,9 @@ export class FileSystemError extends Error {
 /** The error number for a failure of whatever kind; anything unforeseen is `EIO`. */
 export function errnoOf(error: unknown): number {
   if (error instanceof FileSystemError) return error.errno;
-  const code = (error as NodeJS.ErrnoException | null)?.code ?? "";
+  const { code = "", errcode } = (error ?? {}) as { code?: string; errcode?: number };
   // A full disk of the host is a full volume to its user; other causes are the host's own affair.
-  return code === "ENOSPC" || code === "EDQUOT" ? constants.errno.ENOSPC : constants.errno.EIO;
+  return code === "ENOSPC" || code === "EDQUOT" || errcode === databaseFull
+    ? constants.errno.ENOSPC
+    : constants.errno.EIO;
 }

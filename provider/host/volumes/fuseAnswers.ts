@@ -1,4 +1,4 @@
-import { fileType, isDirectory, permissionMask } from "./fileAttributes";
+import { fileType, isDirectory, isRegular, permissionMask } from "./fileAttributes";
 import { FileSystemError } from "./fileSystemError";
 import {
   attributesBody,
@@ -33,8 +33,6 @@ export interface VolumeMount {
 type Answer = (mount: VolumeMount, asked: Question) => Uint8Array | Promise<Uint8Array>;
 
 const nothing = new Uint8Array(0);
-/** So many questions back an answer that was lost with a connection is still known. */
-const rememberedNumbers = 8192;
 /** Names that a listing looks at in one go. */
 const listBatch = 256;
 const openFlags = { exclusive: 0o200 };
@@ -46,6 +44,7 @@ export async function bodyFor(mount: VolumeMount, asked: Question): Promise<Uint
   const change = changes[asked.kind];
   if (change) {
     if (mount.readOnly) throw new FileSystemError("EROFS");
+    if (growing.has(asked.kind)) mount.files.room.check();
     return change(mount, asked);
   }
   const read = reads[asked.kind];
@@ -68,6 +67,7 @@ const reads: Record<number, Answer> = {
   [question.readlink]: (mount, { ino }) => mount.files.tree.target(ino),
   [question.statfs]: (mount) => statfsBody(mount.files.tree.usage),
   [question.open]: (mount, { ino }) => {
+    mount.files.checkOpens(mount.id);
     mount.files.tree.attributes(ino);
     mount.files.opened(mount.id, ino);
     return openBody(ino, mount.exclusive);
@@ -79,7 +79,9 @@ const reads: Record<number, Answer> = {
   [question.read]: async (mount, { ino, body }) => {
     const offset = numberAt(body, 8);
     const count = Math.min(body.readUInt32LE(16), maxWriteBytes);
-    return mount.files.contents.read(ino, offset, count, mount.files.tree.attributes(ino).size);
+    const file = mount.files.tree.attributes(ino);
+    if (!isRegular(file)) throw new FileSystemError(isDirectory(file) ? "EISDIR" : "EINVAL");
+    return mount.files.contents.read(ino, offset, count, file.size);
   },
   [question.flush]: () => nothing,
   [question.fsync]: async (mount, { ino }) => {
@@ -96,9 +98,9 @@ const reads: Record<number, Answer> = {
   },
   [question.releasedir]: () => nothing,
   [question.readdir]: (mount, { ino, body }) =>
-    listBody(entries(mount, ino, numberAt(body, 8), false), body.readUInt32LE(16), undefined),
+    listBody(entries(mount, ino, numberAt(body, 8), false), listBytes(body), undefined),
   [question.readdirplus]: (mount, { ino, body }) =>
-    listBody(entries(mount, ino, numberAt(body, 8), true), body.readUInt32LE(16), times(mount)),
+    listBody(entries(mount, ino, numberAt(body, 8), true), listBytes(body), times(mount)),
 };
 
 const changes: Record<number, Answer> = {
@@ -138,6 +140,7 @@ const changes: Record<number, Answer> = {
   [question.create]: (mount, asked) => {
     const [name] = names(asked.body, 16, 1) as [Buffer];
     const { tree } = mount.files;
+    mount.files.checkOpens(mount.id);
     const mustBeNew = (asked.body.readUInt32LE(0) & openFlags.exclusive) !== 0;
     const body = once(
       mount,
@@ -201,6 +204,12 @@ const changes: Record<number, Answer> = {
   [question.rename2]: (mount, asked) => rename(mount, asked, 16, asked.body.readUInt32LE(8)),
 };
 
+/** What takes more of the host's disk. */
+const growing = new Set<number>([
+  ...[question.write, question.fallocate, question.create, question.mknod],
+  ...[question.mkdir, question.symlink, question.link],
+]);
+
 async function rename(mount: VolumeMount, asked: Question, namesAt: number, flags: number): Promise<Uint8Array> {
   const [from, to] = names(asked.body, namesAt, 2) as [Buffer, Buffer];
   const how = { noReplace: (flags & renameFlags.noReplace) !== 0, exchange: (flags & renameFlags.exchange) !== 0 };
@@ -217,9 +226,7 @@ async function rename(mount: VolumeMount, asked: Question, namesAt: number, flag
 
 /** Changes that a second time would fail or change more: asked again after a lost connection they are not repeated. */
 function once(mount: VolumeMount, asked: Question, work: () => Uint8Array, check?: () => void): Uint8Array {
-  const { tree } = mount.files;
-  if (asked.number % 1024 < 2) tree.dropAnswers(mount.id, asked.number - rememberedNumbers);
-  return tree.once(mount.id, asked.number, () => {
+  return mount.files.tree.once(mount.id, asked.number, () => {
     check?.();
     return work();
   });
@@ -254,6 +261,11 @@ function* entries(mount: VolumeMount, ino: number, after: number, plus: boolean)
     }
     if (batch.length < listBatch) return;
   }
+}
+
+/** As many as fit into an answer; a guest may ask for four gigabytes. */
+function listBytes(body: Buffer): number {
+  return Math.min(body.readUInt32LE(16), maxWriteBytes);
 }
 
 function newFile(

@@ -41,19 +41,25 @@ async function replyTo(mount: VolumeMount, message: Buffer, log: HostLog): Promi
   }
 }
 
-/** Each begins with its length. */
+/** Each begins with its length. Bytes are joined once for each message: a guest may send them one by one. */
 async function* messages(stream: Duplex): AsyncGenerator<Buffer> {
-  let rest: Buffer = Buffer.alloc(0);
+  let parts: Buffer[] = [];
+  let held = 0;
+  let wanted = 4;
   for await (const chunk of stream as AsyncIterable<Buffer>) {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    while (rest.length >= 4) {
-      const length = rest.readUInt32LE(0);
+    parts.push(chunk);
+    held += chunk.length;
+    while (held >= wanted) {
+      const bytes = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+      const length = bytes.readUInt32LE(0);
       if (length < questionHeaderBytes || length > maxMessageBytes) {
         throw new SandboxesError("Invalid", `a message has ${length} bytes`);
       }
-      if (rest.length < length) break;
-      yield rest.subarray(0, length);
-      rest = rest.subarray(length);
+      const isWhole = held >= length;
+      if (isWhole) yield bytes.subarray(0, length);
+      parts = [isWhole ? bytes.subarray(length) : bytes];
+      held = parts[0]?.length ?? 0;
+      wanted = isWhole ? 4 : length;
     }
   }
 }

@@ -98,6 +98,7 @@ export class VolumeAccess {
       let end = 0;
       for await (const bytes of source) {
         await this.#run(path, async () => {
+          this.#files.room.check();
           tree.checkRoom(ino, end + bytes.length);
           await contents.write(ino, end, bytes, end);
           end += bytes.length;

@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { Serial } from "../services/serial";
 import { FileContents } from "./fileContents";
 import { FileSystemError } from "./fileSystemError";
+import { HostRoom } from "./hostRoom";
 import { VolumeTree } from "./volumeTree";
 
 const contentsName = "contents";
 const treeName = "tree.db";
+/** Different files that one guest may have open at a time; kernels of small machines do not know as many. */
+const defaultMaxOpen = 65_536;
 
 /** What is known of one sandbox's use of a volume. */
 interface MountState {
@@ -24,6 +27,8 @@ interface MountState {
 export class VolumeFiles {
   readonly tree: VolumeTree;
   readonly contents: FileContents;
+  readonly room: HostRoom;
+  readonly #maxOpen: number;
   readonly #directory: string;
   readonly #journal: string;
   readonly #mounts = new Map<string, MountState>();
@@ -31,7 +36,9 @@ export class VolumeFiles {
   #closed = false;
 
   /** Makes the directory if it is not there. */
-  constructor(directory: string, limitBytes: number) {
+  constructor(directory: string, limitBytes: number, limits: { room?: HostRoom; maxOpen?: number } = {}) {
+    this.room = limits.room ?? new HostRoom(directory);
+    this.#maxOpen = limits.maxOpen ?? defaultMaxOpen;
     const contents = join(directory, contentsName);
     mkdirSync(contents, { recursive: true, mode: 0o700 });
     this.tree = new VolumeTree(join(directory, treeName), limitBytes);
@@ -70,6 +77,11 @@ export class VolumeFiles {
       this.tree.dropAnswers(mount);
       for (const ino of this.tree.nameless()) await this.#forgetUnlessOpen(ino);
     });
+  }
+
+  /** Throws `ENFILE` for a guest that has too many files open to open another one. */
+  checkOpens(mount: string): void {
+    if ((this.#mounts.get(mount)?.opens.size ?? 0) >= this.#maxOpen) throw new FileSystemError("ENFILE");
   }
 
   opened(mount: string, ino: number): void {

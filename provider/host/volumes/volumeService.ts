@@ -4,9 +4,11 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { SandboxesError } from "../../client/errors";
 import { type Labels, matchesLabels } from "../../client/wire/labels";
+import type { SandboxSource } from "../../client/wire/sandboxes";
 import type { PutVolumeContent, SandboxVolume } from "../../client/wire/volumes";
 import type { HostLog } from "../services/hostLog";
 import { saveChange } from "../services/sandboxRecords";
+import type { SnapshotShelf } from "../services/snapshotShelf";
 import { timestamp } from "../services/timestamp";
 import { rowId } from "../store/namedTable";
 import type { SandboxRecord, SandboxStore } from "../store/sandboxStore";
@@ -14,6 +16,7 @@ import type { VolumeRecord, VolumeStore } from "../store/volumeStore";
 import type { GuestAgent } from "../vm/guestAgent";
 import { type MountedVolume, readMounts } from "./mountpoints";
 import { serveVolume } from "./serveVolume";
+import { volumesOfCopy } from "./snapshotVolumes";
 import { VolumeAccess } from "./volumeAccess";
 import { readVolumeContent } from "./volumeContent";
 import { VolumeFiles } from "./volumeFiles";
@@ -35,13 +38,21 @@ export interface VolumeUse {
 export class VolumeService {
   readonly #store: VolumeStore;
   readonly #sandboxes: SandboxStore;
+  readonly #snapshots: Pick<SnapshotShelf, "source">;
   readonly #directory: string;
   readonly #log: HostLog;
   /** By the name of their directory. */
   readonly #open = new Map<string, VolumeFiles>();
 
-  constructor(parts: { store: VolumeStore; sandboxes: SandboxStore; dataDir: string; log: HostLog }) {
+  constructor(parts: {
+    store: VolumeStore;
+    sandboxes: SandboxStore;
+    snapshots: Pick<SnapshotShelf, "source">;
+    dataDir: string;
+    log: HostLog;
+  }) {
     this.#store = parts.store;
+    this.#snapshots = parts.snapshots;
     this.#sandboxes = parts.sandboxes;
     this.#directory = join(parts.dataDir, "volumes");
     this.#log = parts.log;
@@ -147,8 +158,23 @@ export class VolumeService {
     return true;
   }
 
-  /** What a new sandbox is to have, checked; throws `Invalid`, `NotFound`, `InUse`. To be kept before anything else. */
-  declared(groupKey: string, asked: SandboxVolume[]): MountedVolume[] | undefined {
+  /**
+   * What a new sandbox is to have, checked; throws `Invalid`, `NotFound`, `InUse`, `Conflict`. A copy has what its snapshot
+   * has. To be kept before anything else.
+   */
+  declared(
+    groupKey: string,
+    body: { volumes?: SandboxVolume[] | null; sourcesRef?: SandboxSource | null },
+  ): MountedVolume[] | undefined {
+    const asked = body.volumes ?? [];
+    const snapshot = this.#snapshots.source(groupKey, body.sourcesRef ?? undefined);
+    if (snapshot && asked.length > 0) {
+      throw new SandboxesError("Invalid", "A sandbox made from a snapshot has the snapshot's volumes", {
+        field: "volumes",
+        hint: "leave them out, or add others when it runs",
+      });
+    }
+    if (snapshot) return volumesOfCopy(this.#store, snapshot);
     if (asked.length === 0) return undefined;
     const mounts = readMounts(asked, [], "volumes");
     for (const { volumeName } of mounts) this.#checkFree(groupKey, volumeName);

@@ -18,8 +18,13 @@ const maxNameBytes = 255;
 const maxTargetBytes = 4095;
 /** A volume has room for one name for so many of its bytes, so that one of empty files or links ends, too. */
 const bytesPerName = 4096;
-/** A volume of the smallest size still takes some. */
-const minNames = 1024;
+/** A volume of the smallest size still takes some, and the largest one not more than are counted in a moment. */
+const names = { atLeast: 1024, atMost: 4 * 2 ** 20 };
+/** Directories within each other that a move looks through; a path that programs can use is not that deep. */
+const maxDepth = 2048;
+/** So many changes back an answer that was lost with a connection is still known; a guest has far fewer under way. */
+const rememberedAnswers = 2048;
+const answersPerSweep = 256;
 
 const schema = `
   CREATE TABLE files (ino INTEGER PRIMARY KEY AUTOINCREMENT, mode INTEGER NOT NULL, uid INTEGER NOT NULL,
@@ -27,9 +32,12 @@ const schema = `
     ctime INTEGER NOT NULL, target BLOB) STRICT;
   CREATE TABLE names (cookie INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER NOT NULL, name BLOB NOT NULL,
     ino INTEGER NOT NULL, UNIQUE (parent, name)) STRICT;
-  CREATE TABLE answers (mount TEXT NOT NULL, number INTEGER NOT NULL, answer BLOB NOT NULL,
-    PRIMARY KEY (mount, number)) STRICT, WITHOUT ROWID;
+  CREATE TABLE answers (place INTEGER PRIMARY KEY AUTOINCREMENT, mount TEXT NOT NULL, number INTEGER NOT NULL,
+    answer BLOB NOT NULL, UNIQUE (mount, number)) STRICT;
+  CREATE INDEX remembered ON answers (mount, place);
   CREATE INDEX nameless ON files (ino) WHERE nlink = 0;
+  CREATE INDEX listed ON names (parent, cookie);
+  CREATE INDEX places ON names (ino);
   PRAGMA user_version = 1;`;
 
 export interface DirectoryEntry {
@@ -59,6 +67,10 @@ export class VolumeTree {
   readonly #statements = new Map<string, StatementSync>();
   #usedBytes: number;
   #names: number;
+  /** All but the root; those without a name, too, which somebody has open. */
+  #files: number;
+  /** Remembered since the last time that old ones were dropped, by mount. */
+  readonly #answers = new Map<string, number>();
 
   constructor(path: string, limitBytes: number) {
     this.#database = new DatabaseSync(path);
@@ -72,7 +84,9 @@ export class VolumeTree {
       });
     }
     this.#names = Number(this.#one("SELECT count(*) AS n FROM names")?.n);
-    this.#usedBytes = Number(this.#one("SELECT coalesce(sum(size), 0) AS n FROM files")?.n);
+    const files = this.#one("SELECT count(*) AS n, coalesce(sum(size), 0) AS bytes FROM files");
+    this.#files = Number(files?.n) - 1;
+    this.#usedBytes = Number(files?.bytes);
   }
 
   close(): void {
@@ -87,8 +101,13 @@ export class VolumeTree {
 
   /** Sizes of files count in full, holes in them too. */
   get usage(): { limitBytes: number; usedBytes: number; names: number; maxNames: number } {
-    const maxNames = Math.max(minNames, Math.floor(this.#limitBytes / bytesPerName));
-    return { limitBytes: this.#limitBytes, usedBytes: this.#usedBytes, names: this.#names, maxNames };
+    const maxNames = Math.min(names.atMost, Math.max(names.atLeast, Math.floor(this.#limitBytes / bytesPerName)));
+    return {
+      limitBytes: this.#limitBytes,
+      usedBytes: this.#usedBytes,
+      names: Math.max(this.#names, this.#files),
+      maxNames,
+    };
   }
 
   /** Throws `ESTALE` for a file that is gone. */
@@ -133,6 +152,8 @@ export class VolumeTree {
       const gid = inherits ? directory.gid : file.gid;
       const mode = inherits && isFolder ? file.mode | setGroupId : file.mode;
       const size = target?.length ?? 0;
+      if (this.#files >= this.usage.maxNames) throw new FileSystemError("ENOSPC");
+      if (this.#usedBytes + size > this.#limitBytes) throw new FileSystemError("ENOSPC");
       const ino = this.#insert({ ...file, mode, gid }, { nlink: isFolder ? 2 : 1, size, target });
       this.#addName(parent, name, ino);
       if (isFolder) this.#addLinks(parent, 1);
@@ -275,6 +296,7 @@ export class VolumeTree {
       const row = this.#one("SELECT size FROM files WHERE ino = ? AND nlink = 0", ino);
       if (!row) return;
       this.#run("DELETE FROM files WHERE ino = ?", ino);
+      this.#files -= 1;
       this.#usedBytes -= Number(row.size);
     });
   }
@@ -297,7 +319,9 @@ export class VolumeTree {
     if (known) return known.answer as Uint8Array;
     return this.#transact(() => {
       const answer = work();
-      this.#run("INSERT INTO answers VALUES (?, ?, ?)", mount, number, answer);
+      const sql = "INSERT INTO answers (mount, number, answer) VALUES (?, ?, ?)";
+      this.#run(sql, mount, number, answer);
+      this.#dropOldAnswers(mount);
       return answer;
     });
   }
@@ -308,10 +332,18 @@ export class VolumeTree {
     for (const { mount } of rows) if (!mounts.includes(String(mount))) this.dropAnswers(String(mount));
   }
 
-  /** Drops remembered answers of a mount below a number; all without one. */
-  dropAnswers(mount: string, below?: number): void {
-    if (below === undefined) this.#run("DELETE FROM answers WHERE mount = ?", mount);
-    else this.#run("DELETE FROM answers WHERE mount = ? AND number < ?", mount, below);
+  dropAnswers(mount: string): void {
+    this.#answers.delete(mount);
+    this.#run("DELETE FROM answers WHERE mount = ?", mount);
+  }
+
+  /** By the order in which they were given: numbers are the guest's to choose. */
+  #dropOldAnswers(mount: string): void {
+    const count = (this.#answers.get(mount) ?? 0) + 1;
+    this.#answers.set(mount, count % answersPerSweep);
+    if (count < answersPerSweep) return;
+    const newest = "SELECT place FROM answers WHERE mount = ? ORDER BY place DESC LIMIT 1 OFFSET ?";
+    this.#run(`DELETE FROM answers WHERE mount = ? AND place <= (${newest})`, mount, mount, rememberedAnswers);
   }
 
   /** A copy as of now, into a file that is not there yet. */
@@ -323,6 +355,7 @@ export class VolumeTree {
     const now = nowMicros();
     const sql =
       "INSERT INTO files (mode, uid, gid, nlink, size, atime, mtime, ctime, target) VALUES (?,?,?,?,?,?,?,?,?)";
+    this.#files += 1;
     const values = [file.mode, file.uid, file.gid, more.nlink, more.size ?? 0, now, now, now, more.target ?? null];
     return Number(this.#prepare(sql).run(...values).lastInsertRowid);
   }
@@ -390,13 +423,18 @@ export class VolumeTree {
 
   /** Whether `ino` is `above` or lies in it. */
   #isWithin(ino: number, above: number): boolean {
-    for (let at = ino; at !== rootIno; at = this.parentOf(at)) if (at === above) return true;
+    let at = ino;
+    for (let depth = 0; at !== rootIno; depth++) {
+      if (at === above) return true;
+      if (depth === maxDepth) throw new FileSystemError("ELOOP");
+      at = this.parentOf(at);
+    }
     return above === rootIno;
   }
 
   #transact<Result>(work: () => Result): Result {
     if (this.#database.isTransaction) return work();
-    const before = { used: this.#usedBytes, names: this.#names };
+    const before = { used: this.#usedBytes, names: this.#names, files: this.#files };
     this.#database.exec("BEGIN");
     try {
       const result = work();
@@ -406,6 +444,7 @@ export class VolumeTree {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       this.#usedBytes = before.used;
       this.#names = before.names;
+      this.#files = before.files;
       throw error;
     }
   }

@@ -4,6 +4,7 @@ import { busyboxRootfs } from "../vm/busyboxRootfs";
 import { volumeScenarios } from "./scenarios";
 
 volumeScenarios("virtual machines", {
+  canSave: true,
   createDriver: (dataDirectory) => createQemuDriver({ dataDirectory }),
   images: async () => new BusyboxShelf(await busyboxRootfs()),
 });

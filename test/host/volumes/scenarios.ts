@@ -10,6 +10,8 @@ export interface VolumeMachines {
   images?: () => Promise<ImageStore>;
   /** Why this machine cannot mount anything. */
   missing?: () => Promise<string | undefined>;
+  /** It makes snapshots. */
+  canSave?: boolean;
 }
 
 const volumes = `${groupPath}/volumes`;
@@ -213,6 +215,52 @@ export function volumeScenarios(name: string, machines: VolumeMachines): void {
       expect((await shell(id, again, mountpoint)).exitCode).toBe(0);
       await remove(id);
     });
+
+    const copyOf = (id: string, more: object = {}) =>
+      host.call("PUT", sandboxes, { sourcesRef: { snapshot: { id } }, ...more });
+
+    if (machines.canSave) {
+      it("a copy of a sandbox shares its volume, with a use of its own", async () => {
+        await make("copied", { type: "AzureBlob" });
+        const id = await sandboxWith("copied");
+        const loop =
+          "i=0; while [ ! -e stop ]; do i=$((i+1)); sleep 0.05; done; echo > ended-$(cat /proc/sys/kernel/hostname)";
+        await shell(id, `echo before > f; cd ${mountpoint}; (${loop}) > /dev/null 2>&1 &`, mountpoint);
+        const snapshot = await host.call("POST", `${sandboxes}/${id}/snapshot`, {});
+        expect(snapshot.status, snapshot.text).toBe(200);
+        const refused = await copyOf(snapshot.body.id, { volumes: [{ volumeName: "copied", mountpoint }] });
+        expect([refused.status, refused.text]).toEqual([400, expect.stringContaining("volumes")]);
+        const copy = await copyOf(snapshot.body.id);
+        expect(copy.status, copy.text).toBe(200);
+        expect(copy.body.volumes).toEqual([{ volumeName: "copied", mountpoint, readOnly: false }]);
+        await shell(copy.body.id, "cat f > g; echo copy >> f", mountpoint);
+        expect((await shell(id, "cat f g", mountpoint)).stdout).toBe("before\ncopy\nbefore\n");
+        const inUse = await host.call("DELETE", `${volumes}/copied`);
+        expect([inUse.status, inUse.body.error.code]).toEqual([409, "VolumeInUse"]);
+        // The program of the original, and the one that was copied in the midst of its work.
+        await shell(id, "touch stop", mountpoint);
+        const wait = "until [ $(ls | grep -c ended) = 2 ]; do sleep 0.1; done; ls | grep ended";
+        const ended = [id, copy.body.id].map((sandbox) => `ended-${sandbox.slice(0, 8)}`);
+        expect((await shell(id, wait, mountpoint)).stdout.trim().split("\n").sort()).toEqual(ended.sort());
+        await remove(id, copy.body.id);
+
+        expect((await host.call("DELETE", `${volumes}/copied`)).status).toBe(204);
+        await make("copied", { type: "AzureBlob" });
+        const gone = await copyOf(snapshot.body.id);
+        expect([gone.status, gone.body.error.code]).toEqual([409, "VolumeNotFound"]);
+      });
+
+      it("a data disk is nothing that a snapshot could give to others", async () => {
+        await make("single", { type: "DataDisk", size: "8Mi" });
+        const id = await sandboxWith("single");
+        const reply = await host.call("POST", `${sandboxes}/${id}/snapshot`, {});
+        expect([reply.status, reply.text]).toEqual([501, expect.stringContaining('DataDisk \\"single\\"')]);
+        expect((await host.call("GET", `${groupPath}/snapshots`)).body).not.toContainEqual(
+          expect.objectContaining({ sandboxId: id }),
+        );
+        await remove(id);
+      });
+    }
 
     it("deleting the group deletes volumes and their files", async () => {
       const arm = "/subscriptions/s1/resourceGroups/local/providers/Microsoft.App/sandboxGroups/g1";
