@@ -8,5 +8,6 @@ export { Sandbox, type SandboxArgs } from "./pulumi/classes/sandbox";
 export { SandboxGroup, type SandboxGroupArgs } from "./pulumi/classes/sandboxGroup";
 export { Secret, type SecretArgs } from "./pulumi/classes/secret";
 export { Snapshot, type SnapshotArgs } from "./pulumi/classes/snapshot";
+export { VnetConnection, type VnetConnectionArgs } from "./pulumi/classes/vnetConnection";
 export { Volume, type VolumeArgs } from "./pulumi/classes/volume";
 export type { VolumeMountArgs } from "./pulumi/classes/volumeMountArgs";

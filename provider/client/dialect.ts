@@ -10,6 +10,8 @@ export interface Dialect {
   pages: "links" | "numbers";
   /** Last word of the path of what a sandbox's way out has decided. */
   egressDecisions: "egress-decisions" | "egressDecisions";
+  /** What a sandbox's VNet connection is called. */
+  vnetConnectionKey: "customerVnetConnectionName" | "vnetConnectionName";
   /** `source` instead of `image` when a disk image is made. */
   imageBySource: boolean;
 }
@@ -23,6 +25,7 @@ export function dialectOf(apiVersion: string): Dialect {
     writeFileMethod: newer ? "POST" : "PUT",
     pages: newer ? "links" : "numbers",
     egressDecisions: newer ? "egressDecisions" : "egress-decisions",
+    vnetConnectionKey: newer ? "vnetConnectionName" : "customerVnetConnectionName",
     imageBySource: newer,
   };
 }

@@ -2,9 +2,11 @@ import { groupsPath } from "./connection";
 import { SandboxesError } from "./errors";
 import { isMissing } from "./failures";
 import type { CallOptions, FullAnswer, HttpClient } from "./http";
-import { followOperation, operationFailure } from "./operation";
+import { followOperation } from "./operation";
 import { allOf, eachLinked } from "./pages";
 import { poll } from "./poll";
+import { provisioned } from "./provisioning";
+import { VnetConnectionsApi } from "./vnetConnections";
 import { type GroupPatch, type GroupPut, type GroupView, groupPage, groupView } from "./wire/groups";
 import { environmentVersion } from "./wire/identifiers";
 
@@ -71,6 +73,11 @@ export class GroupsApi {
     return allOf(eachLinked(this.#http, groupPage, request));
   }
 
+  /** Azure only: a host refuses with `Unsupported`. */
+  vnetConnections(group: string): VnetConnectionsApi {
+    return new VnetConnectionsApi(this.#http, this.#path(group));
+  }
+
   /** Address of a group's data plane, as the group itself tells it; made from its region only where it does not. */
   async dataPlaneEndpoint(name: string, options: CallOptions = {}): Promise<string> {
     const { location, properties } = await this.get(name, options);
@@ -86,21 +93,12 @@ export class GroupsApi {
     );
   }
 
-  /** Waits for the operation that the answer names, else for the state that it tells; answers the group as it is then. */
-  async #settled(name: string, answer: FullAnswer, action: string, signal?: AbortSignal): Promise<GroupView> {
-    const options = { signal, timeoutMs: settleTimeoutMs };
-    const followed = await followOperation(this.#http, answer, { ...options, action });
-    const parsed = groupView.safeParse(answer.body);
-    let latest: GroupView | undefined = followed || !parsed.success ? undefined : parsed.data;
-    const ask = async () => {
-      latest ??= await this.get(name, { signal });
-      const { provisioningState: state = "Succeeded" } = latest.properties;
-      if (state === "Succeeded") return latest;
-      if (state === "Failed" || state === "Canceled") throw operationFailure(action, state, undefined, undefined);
-      latest = undefined;
-      return undefined;
-    };
-    return poll(ask, { ...options, what: `sandbox group "${name}" to be provisioned` });
+  #settled(name: string, answer: FullAnswer, action: string, signal?: AbortSignal): Promise<GroupView> {
+    return provisioned<GroupView>(this.#http, answer, {
+      ...{ action, signal, timeoutMs: settleTimeoutMs, what: `sandbox group "${name}"` },
+      parse: (body) => groupView.safeParse(body).data,
+      read: () => this.get(name, { signal }),
+    });
   }
 
   get #isAzure(): boolean {

@@ -54,10 +54,12 @@ export class SandboxesApi {
    */
   async create(content: CreateSandboxContent, { signal }: CallOptions = {}): Promise<SandboxView> {
     requireValid(content);
+    const { createMethod: method, vnetConnectionKey } = this.#http.plane.dialect;
+    const { vnetConnectionName, ...common } = content;
     const view = await this.#http.json(sandboxView, {
-      method: this.#http.plane.dialect.createMethod,
+      method,
       path: this.#path,
-      json: content,
+      json: { ...common, [vnetConnectionKey]: vnetConnectionName },
       action: "create a sandbox",
       repeatable: false,
       timeoutMs: createTimeoutMs,

@@ -49,15 +49,28 @@ export interface NameWish {
   isKnown(id: string): boolean;
 }
 
-/**
- * `<logical name>-<10 hex of the key>`: the same for every attempt of one resource, so that what an attempt with a lost
- * answer made is found again by its name, and nobody else has a reason to use it.
- */
+/** A name for what the user left nameless; another one than that of an object in the state, which it replaces. */
 export function nameFromKey({ group, kind, logicalName, key, isKnown }: NameWish): string {
-  const plain = logicalName.replaceAll(/[^A-Za-z0-9-]+/g, "-").replaceAll(/^-+|-+$/g, "");
-  const stem = plain.slice(0, 24).replace(/-+$/, "") || kind.slice(0, -1);
-  const digits = key ?? Buffer.from(stem).toString("hex").padEnd(30, "0");
-  const names = [0, 10, 20].map((start) => `${stem}-${digits.slice(start, start + 10)}`);
+  const names = namesFromKey({ logicalName, key, fallback: kind.slice(0, -1) });
   const ref = readGroupId(group);
   return names.find((name) => !isKnown(namedIdOf(ref, kind, name))) ?? names[0]!;
+}
+
+/**
+ * `<logical name>-<10 hex of the key>`: the same for every attempt of one resource, so that what an attempt with a lost
+ * answer made is found again by its name, and nobody else has a reason to use it. Three, for replacements.
+ */
+export function namesFromKey(wish: {
+  logicalName: string;
+  key: string | undefined;
+  /** Where nothing of the logical name can be used. */
+  fallback: string;
+  /** Letters before the digits. */
+  stemLength?: number;
+}): string[] {
+  const { logicalName, key, fallback, stemLength = 24 } = wish;
+  const plain = logicalName.replaceAll(/[^A-Za-z0-9-]+/g, "-").replaceAll(/^-+|-+$/g, "");
+  const stem = plain.slice(0, stemLength).replace(/-+$/, "") || fallback;
+  const digits = key ?? Buffer.from(stem).toString("hex").padEnd(30, "0");
+  return [0, 10, 20].map((start) => `${stem}-${digits.slice(start, start + 10)}`);
 }

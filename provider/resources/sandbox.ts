@@ -19,6 +19,7 @@ import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput,
 import { bringPorts, portInputs, portsInput, portUrls } from "./portInput";
 import { sourceFailures, sourceInputs, sourceOf } from "./sandboxSource";
 import { targetParity } from "./targetParity";
+import { readVnetConnectionId } from "./vnetConnectionIds";
 import { bringVolumes, shareVolumes, volumeInputs, volumesContent, volumesInput } from "./volumeInput";
 
 /** The first sandbox of an image may wait for its template to boot, minutes where the host emulates. */
@@ -46,6 +47,7 @@ export const sandboxInputs = z.strictObject({
   ports: portsInput.optional(),
   egress: egressInput.optional(),
   egressPolicy: z.string().min(1).describe("an EgressPolicy of the group, its id or its name").optional(),
+  vnetConnection: z.string().min(1).describe("a VnetConnection of the group, its id or its name").optional(),
   volumes: volumesInput.optional(),
   lifecycle: lifecycleInput.optional(),
   __key: keyInput,
@@ -77,7 +79,8 @@ export const sandbox = defineResource({
   inputs: sandboxInputs,
   outputs,
   replaceOn: [
-    ...["group", "image", "snapshot", "cpu", "memory", "disk", "env", "entrypoint", "cmd", "egressPolicy", "volumes"],
+    ...["group", "image", "snapshot", "cpu", "memory", "disk", "env", "entrypoint", "cmd", "egressPolicy"],
+    ...["vnetConnection", "volumes"],
   ],
   replaceOnTarget: { azure: ["labels"] },
   computed: ["disk"],
@@ -113,6 +116,7 @@ export const sandbox = defineResource({
           ports: inputs.ports,
           egressPolicy: inputs.egress && egressContent(inputs.egress),
           egressPolicyId: inputs.egressPolicy && policyNameOf(inputs.egressPolicy),
+          vnetConnectionName: inputs.vnetConnection && connectionNameOf(inputs.vnetConnection),
           volumes: inputs.volumes && volumesContent(inputs.volumes),
           lifecycle: lifecycle && lifecycleContent(lifecycle, target),
         }),
@@ -144,6 +148,7 @@ export const sandbox = defineResource({
       ports: portInputs(view.ports, state.ports),
       egress: egressInputs(view.egressPolicy),
       egressPolicy: policyOf(view, state.egressPolicy),
+      ...connectionOf(view, state.vnetConnection),
       ...(volumes && { volumes }),
       ...(view.lifecycle && { lifecycle: lifecycleInputs(view.lifecycle, state.lifecycle) }),
     };
@@ -207,6 +212,18 @@ function policyNameOf(egressPolicy: string): string {
 /** The policy's name in the words that the state has for it, when it is the same one. */
 function policyOf({ egressPolicyId }: SandboxView, was: unknown): string | undefined {
   return typeof was === "string" && policyNameOf(was) === egressPolicyId ? was : (egressPolicyId ?? undefined);
+}
+
+function connectionNameOf(vnetConnection: string): string {
+  return readVnetConnectionId(vnetConnection)?.name ?? vnetConnection;
+}
+
+/** The connection's name in the words that the state has for it, when it is the same one; not every view tells it. */
+function connectionOf(view: SandboxView, was: unknown): { vnetConnection?: string } {
+  const name = view.vnetConnectionName ?? view.customerVnetConnectionName;
+  if (!name) return {};
+  const isSame = typeof was === "string" && connectionNameOf(was).toLowerCase() === name.toLowerCase();
+  return { vnetConnection: isSame ? was : name };
 }
 
 /** In which an unfinished sandbox is as good as new. Azure suspends by itself what nobody uses. */

@@ -4,6 +4,11 @@ import { isBag, type PropertyBag } from "../pulumi/propertyBag";
 
 const isLocalReference = (value: unknown) => typeof value === "string" && /^(oci|docker-archive|rootfs):/.test(value);
 
+const noVnet = {
+  support: "no",
+  text: "a host is one machine outside of Azure; leave it out: an egress policy says what sandboxes reach through the host",
+} as const;
+
 const noStorage = {
   support: "no",
   text: "it is for storage of your own on Azure; the host keeps the files itself",
@@ -56,6 +61,7 @@ export const targetParity = {
       },
     },
     egress: egressSupport(),
+    vnetConnection: { microvm: noVnet },
     volumes: {
       microvm: {
         support: "partly",
@@ -94,6 +100,9 @@ export const targetParity = {
     },
     storageContainerResourceId: { microvm: noStorage },
     identity: { microvm: noStorage },
+  },
+  VnetConnection: {
+    subnetId: { microvm: noVnet },
   },
   EgressPolicy: {
     rules: egressSupport(),

@@ -7,6 +7,7 @@ import type {
   SandboxGroupArgs,
   SecretArgs,
   SnapshotArgs,
+  VnetConnectionArgs,
   VolumeArgs,
 } from "../../provider/index";
 import type { diskImageInputs } from "../../provider/resources/diskImage";
@@ -15,6 +16,7 @@ import type { sandboxInputs } from "../../provider/resources/sandbox";
 import type { sandboxGroupInputs } from "../../provider/resources/sandboxGroup";
 import type { secretInputs } from "../../provider/resources/secret";
 import type { snapshotInputs } from "../../provider/resources/snapshot";
+import type { vnetConnectionInputs } from "../../provider/resources/vnetConnection";
 import type { volumeInputs } from "../../provider/resources/volume";
 
 type Visible<Schema extends z.ZodType> = Exclude<keyof z.input<Schema>, `__${string}`>;
@@ -27,6 +29,7 @@ describe("the arguments of the classes", () => {
     expectTypeOf<keyof EgressPolicyArgs>().toEqualTypeOf<Visible<typeof egressPolicyInputs>>();
     expectTypeOf<keyof SecretArgs>().toEqualTypeOf<Visible<typeof secretInputs>>();
     expectTypeOf<keyof SnapshotArgs>().toEqualTypeOf<Visible<typeof snapshotInputs>>();
+    expectTypeOf<keyof VnetConnectionArgs>().toEqualTypeOf<Visible<typeof vnetConnectionInputs>>();
     expectTypeOf<keyof VolumeArgs>().toEqualTypeOf<Visible<typeof volumeInputs>>();
   });
 });

@@ -10,13 +10,15 @@ import { sandboxGroup } from "../../provider/resources/sandboxGroup";
 import { secret } from "../../provider/resources/secret";
 import { snapshot } from "../../provider/resources/snapshot";
 import { targetParity } from "../../provider/resources/targetParity";
+import { vnetConnection } from "../../provider/resources/vnetConnection";
 import { volume } from "../../provider/resources/volume";
 import { inputsOf, parityPage } from "./parityPage";
 
-const resources = [sandboxGroup, diskImage, sandbox, snapshot, volume, secret, egressPolicy];
+const resources = [sandboxGroup, diskImage, sandbox, snapshot, volume, vnetConnection, secret, egressPolicy];
 const parity: Readonly<Record<string, Parity>> = targetParity;
 
 const tlsRule = { match: { host: "a.test", path: "/x" }, action: { type: "Allow" } };
+const subnetId = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/n/subnets/s";
 /** For each input that a target refuses, or refuses some values of: one of these. */
 const refused: Record<string, unknown> = {
   "DiskImage.image": "rootfs:/tmp/x.tar",
@@ -25,6 +27,8 @@ const refused: Record<string, unknown> = {
   "DiskImage.warmUp": ["true"],
   "Sandbox.ports": [{ port: 80, auth: {}, protocol: "Http2" }],
   "Sandbox.egress": { rules: [tlsRule] },
+  "Sandbox.vnetConnection": "office",
+  "VnetConnection.subnetId": subnetId,
   "Sandbox.volumes": [{ volume: "data", mountpoint: "/proc" }],
   "Sandbox.lifecycle": { autoSuspendPolicy: { enabled: true, mode: "Disk" } },
   "Volume.type": "AzureBlobByo",
@@ -39,6 +43,7 @@ const others: Record<string, object> = {
   Sandbox: { image: "python" },
   Snapshot: { sandbox: "00000000-0000-4000-8000-000000000000" },
   Volume: { type: "AzureBlob" },
+  VnetConnection: { subnetId },
   Secret: { values: { A: "1" } },
 };
 
@@ -80,7 +85,9 @@ describe("the table of target parity", () => {
     expect(reasons).toEqual(isRefused ? [`${input}: not on target ${target}: ${support.text}`] : []);
   });
 
-  it.each(resources.flatMap(({ token }) => targets.map((target) => [token, target] as const)))(
+  const had = ({ token }: { token: string }) =>
+    targets.filter((target) => `${token} ${target}` !== "VnetConnection microvm");
+  it.each(resources.flatMap((each) => had(each).map((target) => [each.token, target] as const)))(
     "%s on %s is taken with what both have",
     (token, target) => {
       expect(failuresOf(token, target, {})).toEqual([]);

@@ -99,6 +99,8 @@ export interface CreateSandboxContent {
   egressPolicy?: EgressPolicyContent;
   egressPolicyId?: string;
   volumes?: SandboxVolume[];
+  /** Of the group; the client writes it as the version in use has it. Azure only. */
+  vnetConnectionName?: string;
 }
 
 /** Extension, `PATCH …/sandboxes/{id}`: replaces the whole map of labels. */
@@ -129,6 +131,9 @@ const viewShape = {
   egressPolicy: egressPolicy.nullish(),
   egressPolicyId: z.string().nullish(),
   volumes: z.array(sandboxVolume).nullish(),
+  /** The newer data plane's, and the older one's. */
+  vnetConnectionName: z.string().nullish(),
+  customerVnetConnectionName: z.string().nullish(),
   createdAt: z.string().nullish(),
   region: z.string().nullish(),
   hostname: z.string().nullish(),

@@ -9,6 +9,7 @@ import type { LifecycleArgs } from "./lifecycleArgs";
 import type { PortArgs } from "./portArgs";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
 import type { Snapshot } from "./snapshot";
+import type { VnetConnection } from "./vnetConnection";
 import { type VolumeMountArgs, volumeMounts } from "./volumeMountArgs";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:Sandbox";
@@ -40,6 +41,8 @@ export interface SandboxArgs {
   egress?: pulumi.Input<EgressArgs>;
   /** Instead of `egress`: a policy of the group, its id or its name. */
   egressPolicy?: pulumi.Input<EgressPolicy | string>;
+  /** On Azure only: a connection of the group to a virtual network, its id or its name. */
+  vnetConnection?: pulumi.Input<VnetConnection | string>;
   /** Volumes of the group. A change replaces the sandbox: the old one is deleted first, for a volume may be for one. */
   volumes?: pulumi.Input<pulumi.Input<VolumeMountArgs>[]>;
   /**
@@ -74,13 +77,14 @@ export class Sandbox extends pulumi.dynamic.Resource {
   declare readonly urls: pulumi.Output<Record<string, string> | undefined>;
 
   constructor(name: string, args: SandboxArgs, opts: pulumi.CustomResourceOptions = {}) {
-    const { group, image, snapshot, env, egressPolicy, volumes, ...plain } = args;
+    const { group, image, snapshot, env, egressPolicy, vnetConnection, volumes, ...plain } = args;
     const inputs = {
       ...plain,
       group: group && resourceId(group),
       image: image && resourceId(image),
       snapshot: snapshot && resourceId(snapshot),
       egressPolicy: egressPolicy && resourceId(egressPolicy),
+      vnetConnection: vnetConnection && resourceId(vnetConnection),
       volumes: volumes && volumeMounts(volumes),
       env: env && pulumi.secret(env),
       __key: resourceKey(type, name, opts.parent),

@@ -1,0 +1,187 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Resource } from "../../provider/pulumi/defineResource";
+import { InitFailed } from "../../provider/pulumi/initFailed";
+import type { PropertyBag } from "../../provider/pulumi/propertyBag";
+import type { Session } from "../../provider/pulumi/session";
+import { unknownValue } from "../../provider/pulumi/unknowns";
+import { sandbox } from "../../provider/resources/sandbox";
+import { snapshot } from "../../provider/resources/snapshot";
+import { vnetConnection } from "../../provider/resources/vnetConnection";
+import { volume } from "../../provider/resources/volume";
+import { ResourceAzure } from "./resourceAzure";
+import { type Existing, inputsOf, keyOf, make } from "./resourceHost";
+
+const versions = ["2026-02-01-preview", "2026-09-01-preview"];
+const subnetId =
+  "/subscriptions/s1/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/office/subnets/sandboxes";
+
+describe.each(versions)("on Azure, data plane %s,", (apiVersion) => {
+  let provider: ResourceAzure;
+  let session: Session;
+  let group: Existing;
+
+  beforeEach(async () => {
+    provider = await ResourceAzure.start(apiVersion);
+    session = provider.session();
+    group = await provider.group(session);
+  });
+  afterEach(async () => {
+    const { violations } = provider.double;
+    await provider.close();
+    expect(violations).toEqual([]);
+  });
+
+  const stored = () => [...provider.double.control.groups.values()][0]!;
+  const of = (resource: Resource, news: PropertyBag, by = session) =>
+    make(resource, by, { __key: keyOf(resource.token), group: group.id, ...news });
+
+  /** Nothing to do after a refresh, with the same arguments. */
+  async function expectSettled(resource: Resource, made: Existing, news: PropertyBag): Promise<void> {
+    const found = await resource.read(provider.session(), made.id, made.state);
+    expect(found?.state).toEqual(made.state);
+    const again = inputsOf(resource, session, { group: group.id, ...news });
+    expect(resource.diff(session, made.id, found?.state ?? {}, again).changes).toEqual([]);
+  }
+
+  async function expectGone(resource: Resource, made: Existing): Promise<void> {
+    await resource.delete(session, made.id, made.state);
+    await resource.delete(session, made.id, made.state);
+    expect(await resource.read(session, made.id, made.state)).toBeUndefined();
+  }
+
+  it("a snapshot of a sandbox, and a sandbox from it, are made, read back and deleted", async () => {
+    const box = await provider.sandbox(session, group, { env: { TOKEN: "t" } });
+    const news = { sandbox: box.id, labels: { a: "1" } };
+    const made = await of(snapshot, news);
+    await expectSettled(snapshot, made, news);
+    const wanted = {
+      snapshot: made.id,
+      labels: { copy: "1" },
+      lifecycle: { autoSuspendPolicy: { enabled: false } },
+      egress: { defaultAction: "Deny" },
+      ports: [{ port: 80, auth: { anonymous: true } }],
+    };
+    const copy = await of(sandbox, wanted);
+    expect(copy.state).toMatchObject({ resources: { cpu: "1000m", memory: "2048Mi" } });
+    await expectSettled(sandbox, copy, wanted);
+    expect((await of(sandbox, wanted, provider.session())).id).toBe(copy.id);
+    await expectGone(snapshot, made);
+    await expectSettled(sandbox, copy, wanted);
+    await expectGone(sandbox, copy);
+  });
+
+  it("a snapshot of a suspended sandbox wakes it for the moment", async () => {
+    const box = await provider.sandbox(session, group);
+    for (const each of stored().sandboxes.values()) each.state = "Stopped";
+    const made = await of(snapshot, { sandbox: box.id });
+    await expectSettled(snapshot, made, { sandbox: box.id });
+    const states = [...stored().sandboxes.values()].map(({ state, settlesTo }) => settlesTo ?? state);
+    expect(states).toEqual(["Stopped"]);
+  });
+
+  it("volumes are made, mounted, read back and deleted; a disk's size is never changed in place", async () => {
+    provider.double.pace.volumePolls = 2;
+    const disk = await of(volume, { type: "DataDisk", size: "10Gi", labels: { a: "1" }, __logicalName: "disk" });
+    expect(disk.state).toMatchObject({ provisioningState: "Succeeded", size: "10240Mi" });
+    const news = { type: "DataDisk", size: "10Gi", labels: { a: "2" } };
+    const state = await volume.update(
+      session,
+      disk.id,
+      disk.state,
+      inputsOf(volume, session, { group: group.id, ...news }),
+    );
+    await expectSettled(volume, { id: disk.id, state }, news);
+    const larger = inputsOf(volume, session, { group: group.id, ...news, size: "20Gi" });
+    expect(volume.diff(session, disk.id, disk.state, larger).replaces).toEqual(["size"]);
+    const volumes = [{ volume: disk.id, mountpoint: "/data" }];
+    const box = await of(sandbox, { image: "python", volumes });
+    await expectSettled(sandbox, box, { image: "python", volumes });
+    await expect(volume.delete(session, disk.id, disk.state)).rejects.toThrow(/in use/);
+    await sandbox.delete(session, box.id, box.state);
+    await expectGone(volume, disk);
+  });
+
+  it("a volume of one's own container is asked for in Azure's words", async () => {
+    const news = {
+      ...{ type: "AzureBlobByo", name: "mine", storageContainerResourceId: "/subscriptions/s1/container" },
+      identity: "/subscriptions/s1/identity",
+    };
+    const made = await of(volume, news);
+    const [sent] = provider.double.sent("PUT", /\/volumes\/mine$/);
+    expect(JSON.parse(String(sent?.body))).toMatchObject({
+      type: "AzureBlobByo",
+      storageContainerResourceId: "/subscriptions/s1/container",
+      auth: { kind: "ManagedIdentity", identity: { kind: "UserAssigned", resourceId: "/subscriptions/s1/identity" } },
+    });
+    await expectSettled(volume, made, news);
+  });
+
+  it("a connection to a VNet is made, used by a sandbox, read back and deleted", async () => {
+    const made = await of(vnetConnection, { subnetId, __logicalName: "the long name of an office's network" });
+    expect(made.id).toBe(`${group.id}/vnetConnections/${made.state.name}`);
+    expect(String(made.state.name)).toMatch(/^[A-Za-z0-9-]{1,32}$/);
+    await expectSettled(vnetConnection, made, { subnetId });
+    // ARM answers ids in any mixture of cases.
+    for (const each of stored().vnetConnections.values()) each.subnetId = subnetId.toUpperCase();
+    await expectSettled(vnetConnection, made, { subnetId });
+    const box = await of(sandbox, { image: "python", vnetConnection: made.id });
+    await expectSettled(sandbox, box, { image: "python", vnetConnection: made.id });
+    const other = inputsOf(vnetConnection, session, { group: group.id, subnetId: `${subnetId}2` });
+    expect(vnetConnection.diff(session, made.id, made.state, other).replaces).toEqual(["subnetId"]);
+    await sandbox.delete(session, box.id, box.state);
+    await expectGone(vnetConnection, made);
+  });
+
+  it("a connection that fails is kept and mended; one left over with another subnet is removed", async () => {
+    provider.double.pace.operationErrors.push({ code: "SubnetIsFull", message: "no address left" });
+    const failed = await of(vnetConnection, { subnetId, __logicalName: "net" }).catch((error) => error);
+    expect(failed).toBeInstanceOf(InitFailed);
+    expect(failed.message).toContain("no address left");
+    const news = inputsOf(vnetConnection, session, { group: group.id, subnetId });
+    const mended = await vnetConnection.update(session, failed.id, failed.properties, news);
+    expect(mended).toMatchObject({ provisioningState: "Succeeded" });
+    await of(vnetConnection, { subnetId: `${subnetId}2`, __logicalName: "net" }, provider.session());
+    expect([...stored().vnetConnections.values()]).toMatchObject([{ subnetId: `${subnetId}2` }]);
+  });
+
+  it.each([0, 1, 200, 400])("a creation whose answer is cut after %i bytes ends in one object", async (cutAt) => {
+    const box = await provider.sandbox(session, group);
+    const { faults } = provider.double;
+    faults.add({ method: "POST", path: /\/snapshot$/, kind: { cutAt } });
+    const saved = await of(snapshot, { sandbox: box.id });
+    faults.add({ method: "PUT", path: /\/volumes\//, kind: { cutAt } });
+    await of(volume, { type: "AzureBlob" });
+    faults.add({ plane: "control", method: "PUT", path: /vnetConnections/, kind: { cutAt } });
+    await of(vnetConnection, { subnetId });
+    const [method, path] = [apiVersion === versions[0] ? "PUT" : "POST", /\/sandboxes$/];
+    faults.add({ method, path, kind: { cutAt } });
+    await of(sandbox, { __key: keyOf("copy"), snapshot: saved.id });
+    expect(faults.hits).toBe(4);
+    const { snapshots, volumes, vnetConnections, sandboxes } = stored();
+    expect([snapshots, volumes, vnetConnections, sandboxes].map(({ size }) => size)).toEqual([1, 1, 1, 2]);
+  });
+
+  it("what was made and never told to a state is taken over by the next process", async () => {
+    const box = await provider.sandbox(session, group);
+    for (const by of [session, provider.session()]) {
+      by.knownIds.add(box.id);
+      await of(snapshot, { sandbox: box.id }, by);
+      await of(volume, { type: "AzureBlob" }, by);
+      await of(vnetConnection, { subnetId }, by);
+    }
+    const { snapshots, volumes, vnetConnections } = stored();
+    expect([snapshots, volumes, vnetConnections].map(({ size }) => size)).toEqual([1, 1, 1]);
+  });
+});
+
+describe("a connection to a VNet on a host", () => {
+  it.each([subnetId, unknownValue])("is refused in the preview, by name and with the mend: %s", async (given) => {
+    const provider = await ResourceAzure.start(versions[0]!);
+    const session = provider.session({ "sandboxes:target": "microvm" });
+    const group =
+      "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/local/providers/Microsoft.App/sandboxGroups/lab";
+    const { failures } = vnetConnection.check(session, {}, { group, subnetId: given });
+    await provider.close();
+    expect(failures).toMatchObject([{ property: "subnetId", reason: expect.stringContaining("leave it out") }]);
+  });
+});
