@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Template, TemplateSpec, VmDriver } from "../../../provider/host/vm/driver";
+import { sendGarbage } from "./garbageProgram";
 import { guestProcesses, newIdentity, run, shell } from "./guestCommands";
 
 export interface ContractTarget {
@@ -167,6 +168,19 @@ export function describeDriver(name: string, target: ContractTarget): void {
       expect(await driver.listVms()).toContain(id);
       await driver.destroy(id);
       expect(await driver.listVms()).not.toContain(id);
+    });
+
+    it("ends a VM whose guest sends what is no protocol, and tells why", async ({ skip }) => {
+      const obstacle = await target.mixesFiles?.();
+      skip(obstacle !== undefined, obstacle);
+      const id = nextId();
+      const vm = await driver.clone(template, { vmId: id });
+      const waiting = run(vm.agent, ["sleep", "98764"]).catch((error: unknown) => error);
+      await sendGarbage(vm.agent);
+      expect((await vm.exited).reason).toMatch(/broke the protocol/);
+      expect(await waiting).toMatchObject({ code: "GuestFailed" });
+      await expect.poll(() => existsSync(`/proc/${vm.pid}/stat`)).toBe(false);
+      await driver.destroy(id);
     });
 
     it("does not adopt what has died meanwhile, and cleans up after it", async () => {

@@ -10,6 +10,8 @@ import { removeMemoryVm } from "./removeMemoryVm";
 /** A process answers at once; this is for a machine under heavy load. */
 export const helloTimeoutMs = 20_000;
 const watchMs = 100;
+/** A process that ends closes its connection a moment before it is seen to have ended. */
+const closeGraceMs = 1_000;
 
 /** What stands in for a VM: the agent and its programs as processes of this machine. */
 export class MemoryVm implements Vm {
@@ -22,6 +24,8 @@ export class MemoryVm implements Vm {
   #agent: GuestAgent | undefined;
   #paused: boolean;
   #released = false;
+  /** Why it was ended, unless it was asked for. */
+  #reason: string | undefined;
   #destroyed: Promise<void> | undefined;
 
   constructor(
@@ -35,10 +39,10 @@ export class MemoryVm implements Vm {
     this.#directory = directory;
     this.#identity = identity;
     this.#connectAgent = connectAgent;
-    this.#agent = state.agent;
     this.#paused = state.paused;
     this.#onDestroyed = state.onDestroyed;
     this.exited = this.#watch();
+    if (state.agent) this.#connected(state.agent);
   }
 
   get pid(): number {
@@ -63,7 +67,8 @@ export class MemoryVm implements Vm {
     if (!this.#paused) return;
     await this.#signalTree("SIGCONT");
     this.#paused = false;
-    this.#agent ??= await this.#connectAgent(await connectAgentProcess(this.#directory), { helloTimeoutMs });
+    if (this.#agent) return;
+    this.#connected(await this.#connectAgent(await connectAgentProcess(this.#directory), { helloTimeoutMs }));
   }
 
   destroy(): Promise<void> {
@@ -74,6 +79,18 @@ export class MemoryVm implements Vm {
   release(): void {
     this.#released = true;
     this.#agent?.close();
+  }
+
+  /** One that nobody can talk to any more is of no use: its agent broke the protocol, or serves somebody else. */
+  #connected(agent: GuestAgent): void {
+    this.#agent = agent;
+    void agent.closed.then(async ({ message }) => {
+      const isGone = this.exited.then(() => true);
+      const isAlone = !(await Promise.race([isGone, delay(closeGraceMs, false, { ref: false })]));
+      if (!isAlone || this.#released || this.#destroyed) return;
+      this.#reason = message;
+      await this.#signalTree("SIGKILL");
+    });
   }
 
   async #destroy(): Promise<void> {
@@ -99,6 +116,6 @@ export class MemoryVm implements Vm {
     while (!this.#released && (await isAlive(this.#identity))) await delay(watchMs, undefined, { ref: false });
     if (this.#released) return new Promise(() => {});
     this.#agent?.close();
-    return { reason: this.#destroyed ? "destroyed" : `the agent (process ${this.pid}) ended` };
+    return { reason: this.#destroyed ? "destroyed" : (this.#reason ?? `the agent (process ${this.pid}) ended`) };
   }
 }

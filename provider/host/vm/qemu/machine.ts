@@ -41,7 +41,7 @@ export function qemuArguments(
     ...["-blockdev", JSON.stringify(root), "-device", "virtio-blk-device,drive=root,serial=root"],
     ...(layer ? ["-blockdev", JSON.stringify(layerNode(layer)), "-device", layerDevice] : []),
     ...["-chardev", "socket,id=agent,fd=3,server=on,wait=off"],
-    ...["-device", "virtio-serial-device", "-device", "virtserialport,chardev=agent,name=agent"],
+    ...["-device", "virtio-serial-device", "-device", "virtserialport,chardev=agent,name=agent,id=agent"],
     ...["-chardev", "socket,id=qmp,fd=4,server=on,wait=off", "-mon", "chardev=qmp,mode=control"],
     ...(memory.kind === "copyOnWrite" ? ["-incoming", "defer"] : []),
   ];

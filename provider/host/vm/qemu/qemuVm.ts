@@ -123,14 +123,16 @@ export class QemuVm implements Vm {
     await this.#onDestroyed();
   }
 
-  /** A guest that nobody can talk to any more is of no use: its agent broke the protocol. */
   #connected(agent: GuestAgent): void {
     this.#agent = agent;
-    void agent.closed.then(async ({ message }) => {
-      const isGone = this.#qemu.qmp.closed.then(() => true);
-      const isAlone = !(await Promise.race([isGone, delay(closeGraceMs, false, { ref: false })]));
-      if (isAlone && this.#reason === undefined) this.#end(message);
-    });
+    void agent.closed.then(({ message }) => this.#unreachable(message));
+  }
+
+  /** A guest that nobody can talk to any more is of no use. If QEMU ends by itself, that tells why. */
+  async #unreachable(reason: string): Promise<void> {
+    const isGone = this.#qemu.qmp.closed.then(() => true);
+    const isAlone = !(await Promise.race([isGone, delay(closeGraceMs, false, { ref: false })]));
+    if (isAlone && this.#reason === undefined) this.#end(reason);
   }
 
   #inTurn(step: () => Promise<void>): Promise<void> {
@@ -144,6 +146,8 @@ export class QemuVm implements Vm {
       const isReset = data.reason === "guest-reset" || data.reason === "guest-panic";
       this.#reason ??= isReset ? "the guest's kernel restarted or panicked" : `the guest shut down (${data.reason})`;
     }
+    // Only the agent has it open; the connection itself would stay, in silence.
+    if (event === "VSERPORT_CHANGE" && data.open === false) void this.#unreachable("the guest closed the agent's port");
     if (event === "GUEST_PANICKED") this.#end("the guest's kernel panicked");
     // Nobody asked for it: QEMU met an error that it cannot go on from.
     if (event === "STOP" && !this.#paused) this.#end("the virtual CPU stopped");

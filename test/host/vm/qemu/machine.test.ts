@@ -121,6 +121,16 @@ describe("the guest", () => {
     expect(await lost).toMatchObject({ code: "GuestFailed" });
     await vm.destroy();
   });
+
+  it("that lets go of the agent's port has ended, with that reason", async () => {
+    const vm = await driver.clone(template, { vmId: nextId() });
+    const script =
+      "for device in /sys/bus/virtio/drivers/virtio_console/virtio*; do basename $device > /sys/bus/virtio/drivers/virtio_console/unbind; done";
+    const lost = shell(vm.agent, script).catch((error) => error);
+    expect((await vm.exited).reason).toMatch(/closed the agent's port/);
+    expect(await lost).toMatchObject({ code: "GuestFailed" });
+    await vm.destroy();
+  });
 });
 
 describe("a template", () => {
