@@ -1,5 +1,6 @@
 import { type Command, type CommandIo, usageError } from "./command";
 import { hostStart, hostStatus, hostStop } from "./hostEmbedded";
+import { hostGc } from "./hostGc";
 import { hostLogs } from "./hostLogs";
 import { hostServe } from "./hostServe";
 
@@ -15,12 +16,13 @@ const parts: Record<string, HostCommand> = {
   stop: hostStop,
   status: hostStatus,
   logs: hostLogs,
+  gc: hostGc,
 };
 
 /** `sandboxes host`: the daemon, and the embedded one of a data directory. */
 export const hostCommand: Command = {
   name: "host",
-  summary: "serve sandboxes; start, stop and look at the embedded host",
+  summary: "serve sandboxes; start, stop, look at and tidy up the embedded host",
   usage: Object.values(parts)
     .map(({ usage }) => usage)
     .join("\n\n"),

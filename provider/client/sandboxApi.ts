@@ -10,7 +10,10 @@ import { openPlanes, type Planes } from "./planes";
 import { SandboxesApi } from "./sandboxes";
 import { SnapshotsApi } from "./snapshots";
 import { VolumesApi } from "./volumes";
+import { type GarbageView, garbageView } from "./wire/garbage";
 import { type HostStatusView, hostStatusView } from "./wire/status";
+
+const gcTimeoutMs = 10 * 60_000;
 
 /** Everything a sandbox endpoint can be asked, over one set of connections. Idle ones keep no process alive. */
 export class SandboxApi {
@@ -39,6 +42,14 @@ export class SandboxApi {
   status({ signal }: CallOptions = {}): Promise<HostStatusView> {
     const request = { method: "GET", path: "/status", action: "read the host's status", signal } as const;
     return this.#http.json(hostStatusView, request);
+  }
+
+  /** Self-hosted only: removes what the host keeps and nothing uses; with `dryRun` tells what that is. */
+  collectGarbage({ dryRun = false, signal }: CallOptions & { dryRun?: boolean } = {}): Promise<GarbageView> {
+    const action = "collect the host's garbage";
+    // Removing some hundred images takes its time.
+    const request = { method: "POST", path: "/gc", json: { dryRun }, action, timeoutMs: gcTimeoutMs, signal } as const;
+    return this.#http.json(garbageView, request);
   }
 
   /** Lets running requests end. Repeatable. */

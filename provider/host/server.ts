@@ -6,6 +6,7 @@ import { type AddressInfo, isIPv6 } from "node:net";
 import { join } from "node:path";
 import Fastify, { type FastifyInstance, LogController } from "fastify";
 import { SandboxesError } from "../client/errors";
+import { HeldKeys } from "./images/heldKeys";
 import type { ImageStore } from "./images/imageStore";
 import { ReplayMemory } from "./routes/replay";
 import { parseQuery } from "./routes/request";
@@ -19,6 +20,7 @@ import { CommitService } from "./services/commits";
 import { DiskImageService } from "./services/diskImages";
 import { ExecService } from "./services/exec";
 import { FileService } from "./services/files";
+import { GarbageService } from "./services/garbage";
 import { GroupService } from "./services/groups";
 import { LifecycleService } from "./services/lifecycle";
 import { recover } from "./services/recovery";
@@ -208,15 +210,18 @@ function createServices(
   const admission = new Admission(options.admission);
   const groupStore = new GroupStore(database);
   const sandboxStore = new SandboxStore(database);
-  const diskImages = new DiskImageService({ store: new DiskImageStore(database), images, log });
+  const diskImageStore = new DiskImageStore(database);
+  const imagesInUse = new HeldKeys();
+  const diskImages = new DiskImageService({ store: diskImageStore, images, imagesInUse, log });
   const secrets = new SecretService({ store: new SecretStore(database), box: new SecretBox(options.dataDir) });
   const { egress, ports, network } = createNetwork({
     ...{ options, listen, tls, store: sandboxStore, log },
     secretValue: (groupKey, id, key) => secrets.secretValue(groupKey, id, key),
     sandboxes: () => sandboxes,
   });
+  const snapshotStore = new SnapshotStore(database);
   const shelf = new SnapshotShelf({
-    store: new SnapshotStore(database),
+    store: snapshotStore,
     directory: join(options.dataDir, "snapshots"),
   });
   const volumeStore = new VolumeStore(database);
@@ -256,11 +261,13 @@ function createServices(
     driver,
   });
   const stats = new StatsService({ sandboxes });
+  const stores = { diskImages: diskImageStore, sandboxes: sandboxStore, snapshots: snapshotStore };
+  const garbage = new GarbageService({ images, imagesInUse, driver, stores, log });
   const recovery = {
     ...{ groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, snapshots, commits, lifecycle, log },
   };
   return {
     ...{ groups, diskImages, sandboxes, exec, files, secrets, volumes, ports, egress, status, recovery },
-    ...{ snapshots, commits, lifecycle, stats },
+    ...{ snapshots, commits, lifecycle, stats, garbage },
   };
 }

@@ -7,6 +7,7 @@ import { type Command, type CommandIo, exitCodeOf } from "../../provider/cli/com
 import { cpCommand } from "../../provider/cli/cp";
 import { doctorCommand } from "../../provider/cli/doctor";
 import { execCommand } from "../../provider/cli/exec";
+import { hostGc } from "../../provider/cli/hostGc";
 import { imageCommand } from "../../provider/cli/image";
 import { lsCommand } from "../../provider/cli/ls";
 import { runCommand } from "../../provider/cli/run";
@@ -111,6 +112,30 @@ describe("sandboxes ls", () => {
     expect(stdout.split("\n")[1]).toMatch(new RegExp(`^${sandbox.id}  Running  ubuntu  1000m  512Mi .* name=one$`));
     expect((await run(lsCommand, ["-l", "name=two", "--json"])).stdout).toBe("[]\n");
     expect(JSON.parse((await run(lsCommand, ["-l", "name=one", "--json"])).stdout)).toMatchObject([{ id: sandbox.id }]);
+  });
+});
+
+describe("sandboxes host gc", () => {
+  const gc = { name: "host", summary: "", usage: "", run: hostGc.run };
+
+  it("says what would go, removes it, and then has nothing to do", async () => {
+    host.machines.stale.push("0123456789abcdef0123456789abcdef01234567");
+    const told = await run(gc, ["--dry-run"]);
+    expect(told.stdout).toMatch(/^KIND +ID +MB +ABOUT\ntemplate {2}0123456789abcdef {2}7\.3 {2}made by another kernel/);
+    expect(told.stdout).toMatch(/^would remove 1 thing, 7\.3 MB$/m);
+    const removed = await run(gc, ["--json"]);
+    expect(JSON.parse(removed.stdout)).toMatchObject({
+      ...{ dryRun: false, sizeBytes: 7 * 2 ** 20 },
+      items: [{ kind: "template", id: "0123456789abcdef0123456789abcdef01234567" }],
+    });
+    expect(await run(gc, [])).toEqual({ exitCode: 0, stdout: "nothing to remove\n", stderr: "" });
+  });
+
+  it("takes one host, and nothing it does not know", async () => {
+    for (const argv of [["now"], ["--force"], ["--data", "/x", "--endpoint", "unix:/y"]]) {
+      const error = await run(gc, argv).catch((caught: unknown) => caught);
+      expect(exitCodeOf(error)).toBe(2);
+    }
   });
 });
 

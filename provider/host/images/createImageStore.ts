@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import { type Catalogue, type CatalogueSource, createCatalogue } from "./catalogue";
@@ -10,14 +10,11 @@ import { describeRootfs, publishImage, readImage, readImages, removeImage, rootf
 import { defaultImageLimits, type ImageLimits } from "./imageLimits";
 import { type ImageReference, type PlaceReference, parseImageReference } from "./imageReference";
 import { openImageSource, resolveImageSource, type SourceAccess } from "./imageSource";
-import type { ImageStore, ImportOptions, StoredImage } from "./imageStore";
+import type { AbandonedPull, ImageStore, ImportOptions, StoredImage } from "./imageStore";
 import { digestSchema } from "./ociDocuments";
 import { packLayers } from "./packLayers";
-import { PassingFailure } from "./registry/registryError";
+import { PullDirectories } from "./pulls";
 import { type JobContext, SharedJobs } from "./sharedJobs";
-
-/** After which nobody goes on with a download that was cut off. */
-const keepPullsMs = 24 * 3600_000;
 
 export interface ImageStoreOptions {
   /** Images are kept below `DIR/images`; one store at a time may use a directory. */
@@ -39,7 +36,7 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
 class LocalImageStore implements ImageStore {
   readonly #directory: string;
   readonly #tempDir: string;
-  readonly #pullsDir: string;
+  readonly #pulls: PullDirectories;
   readonly #limits: ImageLimits;
   readonly #catalogue: Catalogue;
   readonly #recipeImages: CatalogueImages;
@@ -50,14 +47,15 @@ class LocalImageStore implements ImageStore {
   constructor({ dataDir, cacheDir, limits, catalogue, signal }: ImageStoreOptions) {
     this.#directory = join(dataDir, "images");
     this.#tempDir = join(this.#directory, ".importing");
-    this.#pullsDir = join(this.#directory, ".pulls");
+    const pullsDir = join(this.#directory, ".pulls");
+    this.#pulls = new PullDirectories(pullsDir);
     this.#limits = { ...defaultImageLimits, ...limits };
     this.#catalogue = catalogue ?? createCatalogue();
     this.#recipeImages = createCatalogueImages(this.#directory, cacheDir);
     this.#byReference = new SharedJobs(signal);
     this.#byDigest = new SharedJobs(signal);
     // At once: an import may be long in coming. One that finds the disk in trouble tells of it.
-    if (existsSync(this.#tempDir) || existsSync(this.#pullsDir)) this.#prepare().catch(() => undefined);
+    if (existsSync(this.#tempDir) || existsSync(pullsDir)) this.#prepare().catch(() => undefined);
   }
 
   async import(reference: string, options: ImportOptions = {}): Promise<StoredImage> {
@@ -104,6 +102,14 @@ class LocalImageStore implements ImageStore {
     await removeImage(this.#pathOf(digest), join(this.#tempDir, randomUUID()));
   }
 
+  abandonedPulls(): Promise<AbandonedPull[]> {
+    return this.#pulls.abandoned();
+  }
+
+  removePull(digest: string): Promise<boolean> {
+    return this.#pulls.remove(digest);
+  }
+
   catalogue() {
     return this.#catalogue.entries;
   }
@@ -127,7 +133,7 @@ class LocalImageStore implements ImageStore {
     // The work belongs to the digest: it goes on when this caller leaves and one with another reference stays.
     const caller = { signal: context.signal, onProgress: context.progress };
     return this.#byDigest.run(digest, caller, (shared) =>
-      this.#inPullDir(digest, shared.signal, (pullDir) =>
+      this.#pulls.run(digest, shared.signal, (pullDir) =>
         this.#inTempDir((tempDir) => this.#importDigest(reference, digest, { ...access, ...shared, tempDir, pullDir })),
       ),
     );
@@ -157,20 +163,6 @@ class LocalImageStore implements ImageStore {
     return join(this.#directory, digest.slice("sha256:".length));
   }
 
-  /** What was downloaded stays only for a registry, or a host, that may be back to go on with it. */
-  async #inPullDir<T>(digest: string, signal: AbortSignal, work: (pullDir: string) => Promise<T>): Promise<T> {
-    const pullDir = join(this.#pullsDir, digest.slice("sha256:".length));
-    let mayGoOn = false;
-    try {
-      return await work(pullDir);
-    } catch (error) {
-      mayGoOn = error instanceof PassingFailure || isSandboxesError(signal.reason, "HostUnavailable");
-      throw error;
-    } finally {
-      if (!mayGoOn) await rm(pullDir, { recursive: true, force: true });
-    }
-  }
-
   async #inTempDir<T>(work: (tempDir: string) => Promise<T>): Promise<T> {
     await this.#prepare();
     const tempDir = join(this.#tempDir, randomUUID());
@@ -185,7 +177,7 @@ class LocalImageStore implements ImageStore {
   #prepare(): Promise<void> {
     this.#prepared ??= (async () => {
       await removeForgottenChroots(this.#tempDir);
-      await removeOldPulls(this.#pullsDir);
+      await this.#pulls.removeOld();
       await rm(this.#tempDir, { recursive: true, force: true });
       await mkdir(this.#tempDir, { recursive: true, mode: 0o700 });
     })().catch((error: unknown) => {
@@ -194,14 +186,6 @@ class LocalImageStore implements ImageStore {
       throw error;
     });
     return this.#prepared;
-  }
-}
-
-/** Removes downloads that nobody has gone on with for a day. */
-async function removeOldPulls(directory: string): Promise<void> {
-  for (const name of await readdir(directory).catch(() => [])) {
-    const path = join(directory, name);
-    if ((await stat(path)).mtimeMs < Date.now() - keepPullsMs) await rm(path, { recursive: true, force: true });
   }
 }
 

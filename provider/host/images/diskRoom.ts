@@ -9,6 +9,6 @@ export async function requireRoom(directory: string, bytes: number): Promise<voi
   const { bavail, bsize } = await statfs(directory);
   if (bavail * bsize > leftFreeBytes + bytes) return;
   throw new SandboxesError("HostUnavailable", "the disk of the host is nearly full: the image cannot be unpacked", {
-    hint: "remove images or sandboxes, or give the host a larger data directory",
+    hint: "run `sandboxes host gc`, remove images or sandboxes, or give the host a larger data directory",
   });
 }

@@ -14,6 +14,10 @@ export interface ImageStore {
   list(): Promise<StoredImage[]>;
   /** Removes an image's files; the caller has made sure that nothing uses it. Repeatable. */
   remove(digest: string): Promise<void>;
+  /** Downloads that were cut off and that no import has taken up since. */
+  abandonedPulls(): Promise<AbandonedPull[]>;
+  /** Removes one; false where there is none any more, or an import is at it now. */
+  removePull(digest: string): Promise<boolean>;
   /** Names that every caller may use, with one line each. */
   catalogue(): CatalogueEntry[];
 }
@@ -36,6 +40,13 @@ export interface StoredImage {
   sizeBytes: number;
   config: ImageConfig;
   importedAt: string;
+}
+
+export interface AbandonedPull {
+  /** Of the image that it was to become. */
+  digest: string;
+  /** Bytes on disk. */
+  sizeBytes: number;
 }
 
 /** The part of an OCI image configuration that a sandbox honours. */

@@ -4,6 +4,7 @@ import type { CommitService } from "../services/commits";
 import type { DiskImageService } from "../services/diskImages";
 import type { ExecService } from "../services/exec";
 import type { FileService } from "../services/files";
+import type { GarbageService } from "../services/garbage";
 import type { GroupService } from "../services/groups";
 import type { SandboxService } from "../services/sandboxes";
 import type { SecretService } from "../services/secrets";
@@ -29,6 +30,7 @@ export interface RouteContext {
   ports: PortService;
   egress: EgressService;
   status: StatusService;
+  garbage: GarbageService;
   replay: ReplayMemory;
   region: string;
   /** For its capabilities, which may sink while it runs: a guest that does not boot under KVM is emulated. */

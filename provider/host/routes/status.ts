@@ -1,6 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { SandboxesError } from "../../client/errors";
+import { garbageContent } from "../../client/wire/garbage";
 import type { RouteContext } from "./context";
 
 const shutdownContent = z.looseObject({ stopSandboxes: z.boolean().optional() });
@@ -14,6 +15,11 @@ export function statusRoutes(app: FastifyInstance, context: RouteContext): void 
   app.get("/metrics", async (_request, reply) =>
     reply.type("application/openmetrics-text; version=1.0.0; charset=utf-8").send(context.status.metrics()),
   );
+
+  app.post("/gc", async (request) => {
+    const { dryRun } = garbageContent.parse(request.body ?? {});
+    return context.garbage.collect({ dryRun: dryRun ?? false });
+  });
 
   app.post("/shutdown", async (request, reply) => {
     if (context.unixEndpoint === undefined) {

@@ -3,8 +3,9 @@ import { rm } from "node:fs/promises";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import { type Labels, matchesLabels } from "../../client/wire/labels";
 import type { SandboxSource } from "../../client/wire/sandboxes";
+import type { HeldKeys } from "../images/heldKeys";
 import { isLocalReference, parseImageReference } from "../images/imageReference";
-import type { CatalogueEntry, ImageStore, StoredImage } from "../images/imageStore";
+import type { CatalogueEntry, ImageStore, ImportOptions, StoredImage } from "../images/imageStore";
 import type { DiskImageRecord, DiskImageStore } from "../store/diskImageStore";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { HostLog } from "./hostLog";
@@ -36,12 +37,17 @@ export class DiskImageService {
   readonly #store: DiskImageStore;
   readonly #images: ImageStore;
   readonly #log: HostLog;
+  readonly #inUse: HeldKeys;
+  /** By whom an image is held until it is in a record. */
+  readonly #holds = new Map<string, () => void>();
   readonly #building = new Map<string, { abort: AbortController; done: Promise<void> }>();
 
-  constructor(parts: { store: DiskImageStore; images: ImageStore; log: HostLog }) {
+  /** `imagesInUse` is told of images that are found, before they are noted in a record. */
+  constructor(parts: { store: DiskImageStore; images: ImageStore; imagesInUse: HeldKeys; log: HostLog }) {
     this.#store = parts.store;
     this.#images = parts.images;
     this.#log = parts.log;
+    this.#inUse = parts.imagesInUse;
   }
 
   /** Starts the import; answers `Building`, or what became of it if that is known at once. */
@@ -149,8 +155,24 @@ export class DiskImageService {
     checkNotFailed(record);
   }
 
-  /** The image a sandbox is made from, once its import is done. */
-  async source(groupKey: string, source: SandboxSource | undefined, signal?: AbortSignal): Promise<SourceImage> {
+  /** The image a sandbox is made from, once its import is done. It stays until `letGo`. */
+  async source(
+    { id: sandboxId, groupKey, sourcesRef }: Pick<SandboxRecord, "id" | "groupKey" | "sourcesRef">,
+    signal?: AbortSignal,
+  ): Promise<SourceImage> {
+    for (;;) {
+      const found = await this.#source(groupKey, sourcesRef, signal);
+      if (await this.#hold(sandboxId, found.image)) return found;
+    }
+  }
+
+  /** What the holder needs is in its record, or it needs nothing any more. Repeatable. */
+  letGo(holder: string): void {
+    this.#holds.get(holder)?.();
+    this.#holds.delete(holder);
+  }
+
+  async #source(groupKey: string, source: SandboxSource | undefined, signal?: AbortSignal): Promise<SourceImage> {
     const { id, name } = diskImageOf(source);
     if (name !== undefined) return { image: await this.#publicImage(name, signal), diskImage: {} };
     await this.#building.get(id.toLowerCase())?.done;
@@ -202,7 +224,7 @@ export class DiskImageService {
       });
     };
     try {
-      const image = await this.#images.import(reference, {
+      const image = await this.#importHeld(record.id, reference, {
         credentials: record.credentials,
         signal,
         // Of a commit it would speak of the host's own files.
@@ -220,7 +242,24 @@ export class DiskImageService {
       const message = known.hint ? `${known.message} (${known.hint})` : known.message;
       const told = record.commit ? message.replaceAll(reference.replace(/^rootfs:/, ""), "of the sandbox") : message;
       update({ state: "Failed", message: told, errorCode: known.serviceCode, credentials: undefined });
+    } finally {
+      this.letGo(record.id);
     }
+  }
+
+  async #importHeld(holder: string, reference: string, options: ImportOptions): Promise<StoredImage> {
+    for (;;) {
+      const image = await this.#images.import(reference, options);
+      if (await this.#hold(holder, image)) return image;
+    }
+  }
+
+  /** False for an image that was removed in the moment that it was found. */
+  async #hold(holder: string, { digest }: StoredImage): Promise<boolean> {
+    const release = await this.#inUse.hold(digest);
+    this.letGo(holder);
+    this.#holds.set(holder, release);
+    return (await this.#images.get(digest)) !== undefined;
   }
 
   #fail(record: DiskImageRecord, message: string): void {

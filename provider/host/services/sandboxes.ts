@@ -314,7 +314,12 @@ export class SandboxService {
         throw abort.signal.aborted ? abort.signal.reason : error;
       }
     });
-    const ended = started.catch(() => undefined).finally(() => this.#starting.delete(record.id));
+    const ended = started
+      .catch(() => undefined)
+      .finally(() => {
+        this.#starting.delete(record.id);
+        this.#parts.diskImages.letGo(record.id);
+      });
     this.#starting.set(record.id, { abort, ended });
     return started;
   }

@@ -28,7 +28,7 @@ export async function startSandbox(
   record: SandboxRecord,
   signal: AbortSignal,
 ): Promise<{ record: SandboxRecord; vm: Vm }> {
-  const { image, diskImage } = await parts.diskImages.source(record.groupKey, record.sourcesRef, signal);
+  const { image, diskImage } = await parts.diskImages.source(record, signal);
   const { rootfsPath, rootfsDigest } = image;
   const warmUp = warmUpOf(image.config, diskImage.warmUp);
   const { env, user, workingDirectory: cwd } = programOf(image.config, {}, {}, {});

@@ -14,7 +14,9 @@ export interface VmDriver {
   ensureTemplate(spec: TemplateSpec, options?: BuildOptions): Promise<Template>;
   /** Templates on disk, newest use first. */
   listTemplates(): Promise<Template[]>;
-  /** Removes a template's files; VMs cloned from it go on. Repeatable. */
+  /** Of what is on disk that of which no clone can be made: of another kernel, agent or VMM, or damaged. */
+  listStaleTemplates(): Promise<StaleTemplate[]>;
+  /** Removes a template's files; VMs cloned from it go on, and it takes room until they have ended. Repeatable. */
   removeTemplate(key: string): Promise<void>;
 
   /** A running copy of the template, its agent connected; `paused` leaves it frozen, to be claimed by `resume()`. */
@@ -84,6 +86,12 @@ export interface Template {
   /** Bytes on disk. */
   sizeBytes: number;
   bootMs: number;
+}
+
+export interface StaleTemplate {
+  key: string;
+  /** Bytes on disk. */
+  sizeBytes: number;
 }
 
 export interface CloneOptions {

@@ -46,10 +46,16 @@ export class FolderVm implements Vm {
   }
 }
 
+function keyOf(spec: TemplateSpec): string {
+  return JSON.stringify(spec);
+}
+
 /** Stands for the machine room: it outlives the drivers that are made from it, as VMs outlive the daemon. */
 export class Machines {
   readonly vms = new Map<string, FolderVm>();
   readonly templates: TemplateSpec[] = [];
+  /** Keys of templates that an upgrade left. */
+  readonly stale: string[] = [];
   /** Set to make the next clones fail or wait. */
   beforeClone: (() => Promise<void>) | undefined;
   /** Likewise for what is saved or comes back. */
@@ -75,11 +81,15 @@ export class Machines {
       capabilities: { accelerator: "in-process", reason: "it is a test", isolation: this.isolation },
       ensureTemplate: async (spec) => {
         this.templates.push(spec);
-        return { key: JSON.stringify(spec), spec, createdAt: "", sizeBytes: 0, bootMs: 0 };
+        return { key: keyOf(spec), spec, createdAt: "", sizeBytes: 0, bootMs: 0 };
       },
       listTemplates: async () =>
-        this.templates.map((spec): Template => ({ key: "", spec, createdAt: "", sizeBytes: 0, bootMs: 0 })),
-      removeTemplate: async () => undefined,
+        this.templates.map((spec): Template => ({ key: keyOf(spec), spec, createdAt: "", sizeBytes: 0, bootMs: 0 })),
+      listStaleTemplates: async () => this.stale.map((key) => ({ key, sizeBytes: 7 * 2 ** 20 })),
+      removeTemplate: async (key) => {
+        this.stale.splice(0, this.stale.length, ...this.stale.filter((each) => each !== key));
+        this.templates.splice(0, this.templates.length, ...this.templates.filter((spec) => keyOf(spec) !== key));
+      },
       clone,
       boot: () => Promise.reject(new SandboxesError("Unsupported", "no boot in a test")),
       adopt: async (vmId) => (this.suspended.has(vmId) ? undefined : this.vms.get(vmId)),

@@ -16,6 +16,8 @@ export const plainConfig: ImageConfig = {
 export class Shelf implements ImageStore {
   readonly imports: { reference: string; options?: ImportOptions }[] = [];
   readonly images = new Map<string, StoredImage>();
+  /** Bytes of downloads that were cut off, by digest. */
+  readonly pulls = new Map<string, number>();
   config: ImageConfig = plainConfig;
   /** Set to make imports wait or fail. */
   beforeImport: ((reference: string) => Promise<void>) | undefined;
@@ -55,6 +57,14 @@ export class Shelf implements ImageStore {
 
   async remove(digest: string): Promise<void> {
     this.images.delete(digest);
+  }
+
+  async abandonedPulls() {
+    return [...this.pulls].map(([digest, sizeBytes]) => ({ digest, sizeBytes }));
+  }
+
+  async removePull(digest: string): Promise<boolean> {
+    return this.pulls.delete(digest);
   }
 
   catalogue() {

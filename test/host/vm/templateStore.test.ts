@@ -51,6 +51,18 @@ it.each([
   expect(await store.load("aa")).toBeDefined();
 });
 
+it("tells which templates nobody can use, and what they take", async () => {
+  await publish("aa");
+  await publish("bb");
+  expect(await store.stale(() => true)).toEqual([]);
+  truncateSync(join(root, "aa", "ram"), 3);
+  await mkdir(store.workDirectory());
+  expect(await store.stale(() => true)).toMatchObject([{ key: "aa" }]);
+  const [, bb] = await store.stale(({ key }) => key !== "bb");
+  expect(bb).toMatchObject({ key: "bb", sizeBytes: expect.any(Number) });
+  expect(bb?.sizeBytes).toBeGreaterThan(0);
+});
+
 it("does not find a template under a key that is not its own", async () => {
   await publish("aa");
   await mkdir(join(root, "bb"));

@@ -129,6 +129,8 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
       const found = await Promise.all(files.map((file) => load(file.replace(".json", ""))));
       return found.filter((template) => template !== undefined);
     },
+    // One is what it was made of, and nothing else.
+    listStaleTemplates: async () => [],
     removeTemplate: (key) => rm(templatePath(key), { force: true }),
     async clone(template, cloneOptions) {
       if (await load(template.key)) return start(cloneOptions);

@@ -121,10 +121,9 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
     }
   };
 
-  const loadUsable = async (key: string, { environment: { tscKhz } }: LaunchContext) => {
+  const loadUsable = async (key: string, launchContext: LaunchContext) => {
     const template = await store.load(key);
-    const fits = template && Math.abs(template.tscKhz / tscKhz - 1) < maxTscDeviation;
-    return fits ? template : undefined;
+    return template && fitsTo(template, launchContext) ? template : undefined;
   };
 
   const directoryOf = (vmId: string): string => vmDirectory(vmsDirectory, vmId);
@@ -242,17 +241,16 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       }),
 
     listTemplates: () => store.list(),
+    async listStaleTemplates() {
+      const launchContext = await context();
+      return store.stale((template) => fitsTo(template, launchContext) && hasItsKey(template, launchContext));
+    },
     removeTemplate: (key) => store.remove(checkedKey(key)),
 
     async clone(template: Template, cloneOptions) {
       const launchContext = await context();
       const stored = await loadUsable(checkedKey(template.key), launchContext);
-      const key = stored && templateKey(launchContext.environment, launchContext.accelerator, stored.spec);
-      if (!stored || key !== stored.key) {
-        throw new SandboxesError("NotFound", `the template "${template.key}" is not there or was made elsewhere`, {
-          hint: "build it again",
-        });
-      }
+      if (!stored || !hasItsKey(stored, launchContext)) throw noTemplate(template.key);
       void store.touch(stored.key);
       const launch = async (directory: string, signal: AbortSignal): Promise<Launched> => {
         try {
@@ -263,8 +261,11 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         // QEMU may have been killed, by a host short of memory for one. If it ends again it is for the template.
         await removeVmDirectory(directory);
         return cloneGuest(launchContext, directory, stored, signal).catch(async (error) => {
+          if (!isSandboxesError(error, "GuestFailed")) throw error;
+          // Removed while it was to be copied.
+          if (!(await store.load(stored.key))) throw noTemplate(stored.key);
           // Damaged though it has its size: the next `ensureTemplate` makes another.
-          if (isSandboxesError(error, "GuestFailed")) await store.remove(stored.key);
+          await store.remove(stored.key);
           throw error;
         });
       };
@@ -398,6 +399,20 @@ async function sizeOf(saved: SavedMachine, directory: string): Promise<SavedVm> 
 function checkedKey(key: string): string {
   if (/^[0-9a-f]{1,64}$/.test(key)) return key;
   throw new SandboxesError("Invalid", `"${key}" is no key of a template`);
+}
+
+function fitsTo({ tscKhz }: StoredTemplate, { environment }: LaunchContext): boolean {
+  return Math.abs(tscKhz / environment.tscKhz - 1) < maxTscDeviation;
+}
+
+function hasItsKey({ key, spec }: StoredTemplate, { environment, accelerator }: LaunchContext): boolean {
+  return key === templateKey(environment, accelerator, spec);
+}
+
+function noTemplate(key: string): SandboxesError {
+  return new SandboxesError("NotFound", `the template "${key}" is not there or was made elsewhere`, {
+    hint: "build it again",
+  });
 }
 
 function taken(vmId: string): SandboxesError {

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { chmod, mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
-import type { Template } from "../driver";
+import type { StaleTemplate, Template } from "../driver";
 import { writableLayer } from "../writableLayer";
 import { layerFile } from "./layerDisk";
 import { removeVmDirectory } from "./qemuProcess";
@@ -25,6 +25,8 @@ export interface TemplateStore {
   /** Undefined for what is absent, incomplete or of another format. */
   load(key: string): Promise<StoredTemplate | undefined>;
   list(): Promise<StoredTemplate[]>;
+  /** Those that `load` does not find, or that are not `usable`. */
+  stale(usable: (template: StoredTemplate) => boolean): Promise<StaleTemplate[]>;
   remove(key: string): Promise<void>;
   /** Notes the use, which `list` orders by. */
   touch(key: string): Promise<void>;
@@ -96,6 +98,16 @@ export function createTemplateStore(root: string): TemplateStore {
       const known = found.filter((entry) => entry !== undefined);
       return known.sort((a, b) => b.usedMs - a.usedMs).map((entry) => entry.template);
     },
+    async stale(usable) {
+      const keys = (await readdir(root).catch(() => [])).filter((key) => !key.startsWith("."));
+      const found = await Promise.all(
+        keys.map(async (key) => {
+          const template = await load(key);
+          return template && usable(template) ? [] : [{ key, sizeBytes: await bytesOnDisk(folderOf(key)) }];
+        }),
+      );
+      return found.flat();
+    },
     async remove(key) {
       await removeFolder(root, folderOf(key));
     },
@@ -150,6 +162,17 @@ async function seal(path: string): Promise<number> {
   } finally {
     await handle.close();
   }
+}
+
+async function bytesOnDisk(folder: string): Promise<number> {
+  const names = await readdir(folder).catch(() => []);
+  const sizes = names.map((name) =>
+    stat(join(folder, name)).then(
+      ({ blocks }) => blocks * 512,
+      () => 0, // It is gone already.
+    ),
+  );
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
 /** Out of sight first, so that nobody finds half a template. */

@@ -166,6 +166,33 @@ describe("a download that comes to nothing", () => {
     }
   });
 
+  it("is told of, and removed unless an import is at it", async () => {
+    let isBack = false;
+    const held = Promise.withResolvers<void>();
+    const registry = await startScriptedRegistry(layerBytes, async (layer, call) => {
+      if (isBack) await held.promise;
+      sendPart(layer, call, isBack ? undefined : 500_000);
+    });
+    await expect(store.import(registry.reference)).rejects.toMatchObject({ code: "RegistryFailed" });
+    const [pull] = await store.abandonedPulls();
+    expect(pull).toMatchObject({ digest: registry.digest, sizeBytes: expect.any(Number) });
+    expect(pull?.sizeBytes).toBeGreaterThan(300_000);
+    isBack = true;
+    const importing = store.import(registry.reference);
+    await expect.poll(() => store.abandonedPulls()).toEqual([]);
+    expect(await store.removePull(registry.digest)).toBe(false);
+    held.resolve();
+    await importing;
+    await expectNoDownloads();
+
+    isBack = false;
+    await store.remove(registry.digest);
+    await expect(store.import(registry.reference)).rejects.toMatchObject({ code: "RegistryFailed" });
+    expect(await store.removePull(registry.digest)).toBe(true);
+    expect(await store.removePull(registry.digest)).toBe(false);
+    await expectNoDownloads();
+  });
+
   it("is forgotten after a day", async () => {
     const registry = await startScriptedRegistry(layerBytes, (layer, call) => sendPart(layer, call, 10));
     await expect(store.import(registry.reference)).rejects.toMatchObject({ code: "RegistryFailed" });
