@@ -8,8 +8,8 @@ import Fastify, { type FastifyInstance, LogController } from "fastify";
 import { SandboxesError } from "../client/errors";
 import { HeldKeys } from "./images/heldKeys";
 import type { ImageStore } from "./images/imageStore";
+import { parseQuery } from "./routes/queryNames";
 import { ReplayMemory } from "./routes/replay";
-import { parseQuery } from "./routes/request";
 import { registerRoutes } from "./routes/routes";
 import { type ListenAddress, listenUnix, parseListen } from "./serverListen";
 import { logRequests } from "./serverLog";
@@ -174,10 +174,11 @@ function createApp({ log }: HostServerOptions, tls: ServerTls | undefined): Fast
     routerOptions: {
       caseSensitive: false,
       ignoreTrailingSlash: true,
+      ignoreDuplicateSlashes: true,
       maxParamLength: 512,
       querystringParser: parseQuery,
     },
-    exposeHeadRoutes: false,
+    exposeHeadRoutes: true,
     bodyLimit: 4 * 2 ** 20,
     forceCloseConnections: true,
     return503OnClosing: false,

@@ -54,6 +54,6 @@ function groupView(context: RouteContext, request: FastifyRequest, record: Group
       managementEndpoint: endpointOf(context, request),
       isolation: context.driver.capabilities.isolation,
     },
-    systemData: { createdAt: record.createdAt },
+    systemData: { createdAt: record.createdAt, lastModifiedAt: record.updatedAt ?? record.createdAt },
   };
 }

@@ -30,9 +30,9 @@ export function page(request: FastifyRequest, items: object[]): object {
 
 /** One page and the link to the next, whichever api-version. */
 export function linked(request: FastifyRequest, items: object[]): { items: object[]; nextLink: string | undefined } {
-  if (asked(request, "page") !== undefined) return { items: numbered(request, items), nextLink: undefined };
+  if (query(request).page !== undefined) return { items: numbered(request, items), nextLink: undefined };
   const size = numberAsked(request, "pageSize", maxPageSize) ?? maxPageSize;
-  const token = asked(request, "skipToken");
+  const token = query(request).skipToken;
   const after = token === undefined ? undefined : Buffer.from(token, "base64url").toString("utf8");
   // By place in the order, not by count: what was deleted meanwhile shifts nothing.
   const rest = after === undefined ? items : items.filter((item) => placeOf(item) > after);
@@ -49,15 +49,13 @@ function numbered(request: FastifyRequest, items: object[]): object[] {
 }
 
 function asksForPart(request: FastifyRequest): boolean {
-  return asked(request, "page") !== undefined || asked(request, "pageSize") !== undefined;
+  return query(request).page !== undefined || query(request).pageSize !== undefined;
 }
 
 /** Absolute, from the caller's own view of this host: Azure's SDKs follow a link to the host they know only. */
 function nextLink(request: FastifyRequest, after: string): string {
   const url = new URL(request.url, `${request.protocol}://${request.host || "localhost"}`);
-  for (const name of [...url.searchParams.keys()]) {
-    if (name.toLowerCase() === "skiptoken") url.searchParams.delete(name);
-  }
+  url.search = new URLSearchParams(query(request)).toString();
   url.searchParams.set("skipToken", Buffer.from(after).toString("base64url"));
   return url.href;
 }
@@ -68,17 +66,11 @@ function placeOf(item: Listed): string {
 }
 
 function numberAsked(request: FastifyRequest, name: string, max: number, min = 1): number | undefined {
-  const text = asked(request, name);
+  const text = query(request)[name];
   if (text === undefined) return undefined;
   const value = Number(text);
   if (/^\d+$/.test(text) && value >= min && value <= max) return value;
   throw new SandboxesError("Invalid", `The query parameter ${name} is "${text}": use ${min} to ${max}`, {
     field: name,
   });
-}
-
-/** Names of query parameters compare without regard to case: `PageSize` and `pageSize` are both in use. */
-function asked(request: FastifyRequest, name: string): string | undefined {
-  const found = Object.entries(query(request)).find(([each]) => each.toLowerCase() === name.toLowerCase());
-  return found?.[1];
 }

@@ -28,7 +28,11 @@ export function renderError(error: unknown, request: FastifyRequest): RenderedEr
     ...(known.field === undefined ? {} : { target: known.field }),
     ...(known.hint === undefined ? {} : { hint: known.hint }),
   };
-  const headers: Record<string, string> = { "content-type": "application/json; charset=utf-8" };
+  const headers: Record<string, string> = {
+    "content-type": "application/json; charset=utf-8",
+    // All that a caller without a body sees, after HEAD.
+    "x-ms-error-code": known.serviceCode,
+  };
   if (status === 401) headers["www-authenticate"] = "Bearer";
   if (status === 429) headers["retry-after"] = retryAfterSeconds;
   const unexpected = known.code === "Internal";

@@ -7,7 +7,8 @@ import type { GroupScope } from "../store/groupStore";
 import type { RouteContext } from "./context";
 
 const dataPlaneVersions = ["2026-02-01-preview", newerDataPlaneVersion];
-const armVersions = ["2026-02-01-preview", "2026-07-01"];
+/** Of the control plane. */
+export const armVersions = ["2026-02-01-preview", "2026-07-01"];
 
 /** Path of all groups of a resource group, ARM. */
 export const armGroups =
@@ -15,25 +16,37 @@ export const armGroups =
 /** Path of one group, data plane. */
 export const dataPlaneGroup = "/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/sandboxGroups/:group";
 
+/** Resource Manager's own, which has versions of its own: what it tells of a provider. */
+const providerItself = /^\/subscriptions\/[^/]+\/providers\/microsoft\.app(?:\/register)?\/?$/i;
+
 /** Which of Azure's two APIs an address belongs to, or the host's own. */
 export function planeOf(url: string): "arm" | "dataPlane" | "host" {
-  if (/\/providers\/microsoft\.app\//i.test(url)) return "arm";
-  return /^\/subscriptions\//i.test(url) ? "dataPlane" : "host";
+  const path = pathOf(url);
+  if (!/^\/(?:subscriptions|providers)(?:\/|$)/i.test(path)) return "host";
+  return /^\/subscriptions\/[^/]+\/resourceGroups\/[^/]+\/sandboxGroups(?:\/|$)/i.test(path) ? "dataPlane" : "arm";
 }
 
-/** Refuses a missing or unknown `api-version` where one is needed. */
+function pathOf(url: string): string {
+  return (url.split("?")[0] ?? "").replace(/\/{2,}/g, "/");
+}
+
+/** Refuses a missing or unknown `api-version` where one is needed, with the codes that Azure has for it. */
 export function checkApiVersion(request: FastifyRequest): void {
   const plane = planeOf(request.url);
   if (plane === "host") return;
   const known = plane === "arm" ? armVersions : dataPlaneVersions;
   const version = query(request)["api-version"];
-  if (version !== undefined && known.includes(version.toLowerCase())) return;
-  const state =
-    version === undefined ? "The query parameter api-version is missing" : `Unknown api-version "${version}"`;
-  throw new SandboxesError("Invalid", `${state}: use ${known.join(" or ")}`, {
-    field: "api-version",
-    serviceCode: version === undefined ? "MissingApiVersionParameter" : "InvalidApiVersionParameter",
-  });
+  if (!version) {
+    throw badVersion("MissingApiVersionParameter", `The query parameter api-version is missing`, known);
+  }
+  const isDate = /^\d{4}-\d{2}-\d{2}(?:-[a-z]+)?$/i.test(version);
+  if (known.includes(version.toLowerCase()) || (isDate && providerItself.test(pathOf(request.url)))) return;
+  const code = plane === "arm" && isDate ? "NoRegisteredProviderFound" : "InvalidApiVersionParameter";
+  throw badVersion(code, `Unknown api-version "${version}"`, known);
+}
+
+function badVersion(serviceCode: string, state: string, known: string[]): SandboxesError {
+  return new SandboxesError("Invalid", `${state}: use ${known.join(" or ")}`, { field: "api-version", serviceCode });
 }
 
 /** True for the newer data plane: POST and 201, pages instead of bare arrays. */
@@ -44,11 +57,6 @@ export function isNewer(request: FastifyRequest): boolean {
 /** Query parameters, decoded once, `+` as a space: Azure's SDKs send both forms. */
 export function query(request: FastifyRequest): Record<string, string> {
   return request.query as Record<string, string>;
-}
-
-/** Reads a query string; each pair is split at its first `=`, so `labels=team=red` needs no escapes. */
-export function parseQuery(text: string): Record<string, string> {
-  return Object.fromEntries(new URLSearchParams(text));
 }
 
 const scopeParams = z.object({ subscriptionId: z.string(), resourceGroup: z.string(), group: z.string() });

@@ -9,11 +9,13 @@ import { execRoutes } from "./exec";
 import { execStreamRoutes } from "./execStream";
 import { fileRoutes } from "./files";
 import { groupRoutes } from "./groups";
+import { KnownRoutes } from "./knownRoutes";
 import { notServedRoutes } from "./notServed";
 import { operationRoutes } from "./operations";
 import { portRoutes } from "./ports";
 import { renderError } from "./renderError";
 import { checkApiVersion, isCallersLeave } from "./request";
+import { resourceProviderRoutes } from "./resourceProvider";
 import { sandboxRoutes } from "./sandboxes";
 import { secretRoutes } from "./secrets";
 import { snapshotRoutes } from "./snapshots";
@@ -43,19 +45,38 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
     return reply.code(rendered.status).headers(rendered.headers).send(rendered.body);
   });
 
-  app.setNotFoundHandler((request) => {
-    throw new SandboxesError("NotFound", `There is nothing at ${request.method} ${request.url.split("?")[0]}`);
+  const known = new KnownRoutes();
+  known.watch(app);
+  app.setNotFoundHandler((request, reply) => {
+    const path = request.url.split("?")[0] ?? "";
+    const allowed = known.methodsAt(path);
+    if (allowed.length === 0) throw new SandboxesError("NotFound", `There is nothing at ${request.method} ${path}`);
+    reply.header("allow", allowed.join(", "));
+    throw new SandboxesError(
+      "Unsupported",
+      `${request.method} is no method of this address: it takes ${allowed.join(", ")}`,
+      {
+        ...{ status: 405, serviceCode: "MethodNotAllowed" },
+      },
+    );
   });
 
-  // An empty body is an empty object, whatever its Content-Type: Azure's SDKs send both.
-  app.removeContentTypeParser("application/json");
-  app.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
-    if (body === "") done(null, undefined);
-    else app.getDefaultJsonParser("error", "error")(request, body as string, done);
+  // Bodies are JSON whatever their Content-Type says, and an empty one is none: Azure's clients send all of it.
+  const parseJson = app.getDefaultJsonParser("error", "error");
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", { parseAs: "string" }, (request, body, done) => {
+    if (body === "") return void done(null, undefined);
+    void parseJson(request, body as string, (error, value) => {
+      const wrong = new SandboxesError("Invalid", "The body of the request is not JSON", {
+        serviceCode: "InvalidRequestContent",
+      });
+      done(error ? wrong : null, value);
+    });
   });
 
   groupRoutes(app, context);
   operationRoutes(app, context);
+  resourceProviderRoutes(app, context);
   diskImageRoutes(app, context);
   sandboxRoutes(app, context);
   snapshotRoutes(app, context);

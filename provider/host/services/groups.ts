@@ -48,6 +48,7 @@ export class GroupService {
         { serviceCode: "InvalidResourceLocation", field: "location" },
       );
     }
+    const now = timestamp();
     const record: GroupRecord = {
       key,
       subscriptionId: old?.subscriptionId ?? scope.subscriptionId,
@@ -57,7 +58,8 @@ export class GroupService {
       tags: body.tags ?? {},
       identity: body.identity ?? old?.identity,
       properties,
-      createdAt: old?.createdAt ?? timestamp(),
+      createdAt: old?.createdAt ?? now,
+      updatedAt: now,
     };
     store.put(record);
     return { record, created: !old };
@@ -88,6 +90,7 @@ export class GroupService {
       tags: body.tags ?? old.tags,
       identity: body.identity ?? old.identity,
       properties,
+      updatedAt: timestamp(),
     };
     this.#parts.store.put(record);
     return record;

@@ -13,6 +13,8 @@ const groupRecord = z.object({
   /** What the caller may write of the properties, unknown ones too. */
   properties: z.record(z.string(), z.unknown()),
   createdAt: z.string(),
+  /** Absent in records of earlier releases that nobody changed since. */
+  updatedAt: z.string().optional(),
 });
 export type GroupRecord = z.output<typeof groupRecord>;
 

@@ -75,7 +75,7 @@ export class RunningHost {
       signal: options.signal,
     });
     const text = await reply.body.text();
-    const isJson = String(reply.headers["content-type"]).includes("json");
+    const isJson = text !== "" && String(reply.headers["content-type"]).includes("json");
     return { status: reply.statusCode, headers: reply.headers, text, body: isJson ? JSON.parse(text) : undefined };
   }
 
