@@ -23,6 +23,8 @@ import { FileService } from "./services/files";
 import { GarbageService } from "./services/garbage";
 import { GroupService } from "./services/groups";
 import { LifecycleService } from "./services/lifecycle";
+import { ProcessService } from "./services/processes";
+import { ProgramOutput } from "./services/programOutput";
 import { recover } from "./services/recovery";
 import { SandboxService } from "./services/sandboxes";
 import type { SandboxNetwork } from "./services/sandboxNetwork";
@@ -234,9 +236,10 @@ function createServices(
     suspend: (record) => sandboxes.stopIdle(record),
     remove: ({ groupKey, id }) => sandboxes.delete(groupKey, id),
   });
+  const output = new ProgramOutput();
   const sandboxes: SandboxService = new SandboxService({
     network: withVolumes(network, volumes),
-    ...{ store: sandboxStore, diskImages, driver, admission, snapshots: shelf, lifecycle, log },
+    ...{ store: sandboxStore, diskImages, driver, admission, snapshots: shelf, lifecycle, output, log },
   });
   const snapshots = new SnapshotService({ shelf, sandboxes, driver, volumes: volumeStore });
   const commits = new CommitService({ sandboxes, diskImages, directory: join(options.dataDir, "commits") });
@@ -264,11 +267,12 @@ function createServices(
   const stats = new StatsService({ sandboxes });
   const stores = { diskImages: diskImageStore, sandboxes: sandboxStore, snapshots: snapshotStore };
   const garbage = new GarbageService({ images, imagesInUse, driver, stores, log });
+  const processes = new ProcessService({ sandboxes });
   const recovery = {
     ...{ groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, snapshots, commits, lifecycle, log },
   };
   return {
     ...{ groups, diskImages, sandboxes, exec, files, secrets, volumes, ports, egress, status, recovery },
-    ...{ snapshots, commits, lifecycle, stats, garbage },
+    ...{ snapshots, commits, lifecycle, stats, garbage, processes, output },
   };
 }

@@ -16,6 +16,8 @@ const collections = {
 const actions = {
   "connections/add": collections.connections,
   downloadContentPackage: collections.contentpackages,
+  containers: "a sandbox of this host is one container; its programs are told by processes and logstream",
+  "containers/*": "a sandbox of this host is one container; its programs are told by processes and logstream",
   "podVolumes/add": "this host runs one container's file system per sandbox; use volumes/add",
 };
 
@@ -71,7 +73,7 @@ export function azureOnlyRoutes(app: FastifyInstance, context: RouteContext): vo
   }
 
   for (const [name, reason] of Object.entries(actions)) {
-    app.post(`${dataPlaneGroup}/sandboxes/:id/${name}`, async (request) => {
+    app.all(`${dataPlaneGroup}/sandboxes/:id/${name}`, async (request) => {
       context.sandboxes.get(...groupAndIdOf(context, request));
       throw new SandboxesError("Unsupported", `This host cannot do that: ${reason}`);
     });

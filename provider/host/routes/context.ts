@@ -6,6 +6,8 @@ import type { ExecService } from "../services/exec";
 import type { FileService } from "../services/files";
 import type { GarbageService } from "../services/garbage";
 import type { GroupService } from "../services/groups";
+import type { ProcessService } from "../services/processes";
+import type { ProgramOutput } from "../services/programOutput";
 import type { SandboxService } from "../services/sandboxes";
 import type { SecretService } from "../services/secrets";
 import type { SnapshotService } from "../services/snapshots";
@@ -23,6 +25,8 @@ export interface RouteContext {
   snapshots: SnapshotService;
   commits: CommitService;
   stats: StatsService;
+  processes: ProcessService;
+  output: ProgramOutput;
   exec: ExecService;
   files: FileService;
   secrets: SecretService;

@@ -5,11 +5,10 @@ import { type ExecServerFrame, type ExecStart, execClientFrame } from "../../cli
 import { exitCodeOf } from "../services/exec";
 import type { GuestProcess } from "../vm/guestAgent";
 import type { RouteContext } from "./context";
+import { sendFrame, watchPeer } from "./webSockets";
 
 /** A client that opens and says nothing must not hold a connection. */
 const startWithinMs = 30_000;
-/** A caller that answers no ping for two of these is gone, and its program is killed. */
-const pingEveryMs = 20_000;
 /** Where a stream's program runs. */
 export interface StreamTarget {
   group: string;
@@ -68,11 +67,8 @@ async function pump(stream: Readable, type: "stdout" | "stderr", socket: WebSock
   }
 }
 
-/** Resolves when the frame has left for the network. */
 function send(socket: WebSocket, frame: ExecServerFrame): Promise<void> {
-  return new Promise((resolve, reject) =>
-    socket.send(JSON.stringify(frame), (error) => (error ? reject(error) : resolve())),
-  );
+  return sendFrame(socket, frame);
 }
 
 function handle(frame: ReturnType<typeof readFrame>, process: GuestProcess, socket: WebSocket): void {
@@ -151,17 +147,4 @@ async function firstStart(frames: FrameQueue, gone: AbortSignal): Promise<ExecSt
   const frame = await Promise.race([frames.first, late]);
   if (frame.type !== "start") throw new SandboxesError("Invalid", 'The first frame must be "start"');
   return frame.start;
-}
-
-function watchPeer(socket: WebSocket): () => void {
-  let alive = true;
-  socket.on("pong", () => {
-    alive = true;
-  });
-  const timer = setInterval(() => {
-    if (!alive) return socket.terminate();
-    alive = false;
-    socket.ping();
-  }, pingEveryMs);
-  return () => clearInterval(timer);
 }

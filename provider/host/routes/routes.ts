@@ -9,8 +9,8 @@ import { execRoutes } from "./exec";
 import { execStreamRoutes } from "./execStream";
 import { fileRoutes } from "./files";
 import { groupRoutes } from "./groups";
+import { insightRoutes } from "./insights";
 import { KnownRoutes } from "./knownRoutes";
-import { notServedRoutes } from "./notServed";
 import { operationRoutes } from "./operations";
 import { portRoutes } from "./ports";
 import { renderError } from "./renderError";
@@ -22,6 +22,7 @@ import { snapshotRoutes } from "./snapshots";
 import { statusRoutes } from "./status";
 import { volumeFileRoutes } from "./volumeFiles";
 import { volumeRoutes } from "./volumes";
+import { WebSockets } from "./webSockets";
 
 /** All that the host answers. */
 export function registerRoutes(app: FastifyInstance, context: RouteContext): void {
@@ -81,7 +82,9 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   sandboxRoutes(app, context);
   snapshotRoutes(app, context);
   execRoutes(app, context);
-  execStreamRoutes(app, context);
+  const webSockets = new WebSockets(app);
+  execStreamRoutes(webSockets, context);
+  insightRoutes(app, webSockets, context);
   fileRoutes(app, context);
   portRoutes(app, context);
   egressRoutes(app, context);
@@ -90,7 +93,6 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   volumeFileRoutes(app, context);
   statusRoutes(app, context);
   azureOnlyRoutes(app, context);
-  notServedRoutes(app);
 }
 
 /** Enough to find the fault; causes and fields may hold a caller's data. */

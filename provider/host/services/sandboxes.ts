@@ -13,6 +13,7 @@ import { mergedPolicy } from "./lifecyclePlan";
 import { Machines } from "./machines";
 import { machineSize, type NewSandbox, newSandbox } from "./newSandbox";
 import { startOwnProgram } from "./ownProgram";
+import type { ProgramOutput } from "./programOutput";
 import type { SandboxNetwork } from "./sandboxNetwork";
 import { isDisabled, type StoppedReason, saveChange, saveFailure, stopped } from "./sandboxRecords";
 import { Serial } from "./serial";
@@ -28,6 +29,8 @@ export interface SandboxServiceParts extends StartParts {
   network?: SandboxNetwork;
   /** Absent: nothing happens to a sandbox by itself. */
   lifecycle?: Pick<LifecycleService, "changed" | "touch" | "hold" | "isIdle" | "forget">;
+  /** Absent: what sandboxes' own programs print is dropped. */
+  output?: ProgramOutput;
   log: HostLog;
 }
 
@@ -435,6 +438,7 @@ export class SandboxService {
   #removed(id: string): void {
     this.#parts.network?.removed(id);
     this.#parts.lifecycle?.forget(id);
+    this.#parts.output?.removed(id);
   }
 }
 
