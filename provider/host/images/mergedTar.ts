@@ -7,8 +7,9 @@ import { paddingAfter, printable, type TarEntry } from "./tar/tarEntry";
 import { TarReader } from "./tar/tarReader";
 import { encodeTarHeader, tarEnd } from "./tar/tarWriter";
 
-// Small pieces are gathered up to this, so that 10,000 headers do not become 10,000 writes.
+// Small pieces are gathered, so that 10,000 headers do not become 10,000 writes; to copy larger ones costs more than it saves.
 const gatherBytes = 256 * 1024;
+const smallBytes = 16 * 1024;
 
 interface FileInode {
   inode: Inode;
@@ -108,17 +109,22 @@ function entryOf(inode: Inode, path: string): TarEntry {
 }
 
 async function* gathered(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
+  let small: Buffer[] = [];
   let size = 0;
   for await (const part of source) {
-    parts.push(part);
-    size += part.length;
-    if (size < gatherBytes) continue;
-    yield parts.length === 1 ? part : Buffer.concat(parts, size);
-    parts = [];
-    size = 0;
+    const isSmall = part.length < smallBytes;
+    if (isSmall) {
+      small.push(part);
+      size += part.length;
+    }
+    if (size >= gatherBytes || (!isSmall && size > 0)) {
+      yield Buffer.concat(small, size);
+      small = [];
+      size = 0;
+    }
+    if (!isSmall) yield part;
   }
-  if (size > 0) yield Buffer.concat(parts, size);
+  if (size > 0) yield Buffer.concat(small, size);
 }
 
 function changed(layer: LayerFile): SandboxesError {

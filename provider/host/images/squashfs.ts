@@ -8,6 +8,8 @@ import { startTool, ToolFailure, type ToolProcess } from "./toolProcess";
 // Inodes stay uncompressed: a few hundred KB that the guest's emulated processor need not unpack.
 const format = ["-comp", "lz4", "-noI", "-mkfs-time", "0", "-reproducible"];
 const behaviour = ["-quiet", "-no-progress", "-exit-on-error", "-force", "-mem", "512M"];
+// What waits for the tool; written at once when it has room.
+const aheadBytes = 1024 * 1024;
 
 /**
  * Writes a tar stream as a squashfs file at `path`, flushed to disk. The same tar gives the same bytes. sqfstar
@@ -46,7 +48,7 @@ async function feed(tool: ToolProcess, tar: AsyncIterable<Buffer>): Promise<void
   try {
     for await (const chunk of tar) {
       if (!stdin.writable) await tool.done;
-      else if (!stdin.write(chunk)) await Promise.race([drained(stdin), closed]);
+      else if (!stdin.write(chunk) && stdin.writableLength >= aheadBytes) await Promise.race([drained(stdin), closed]);
     }
     stdin.end();
     await tool.done;
