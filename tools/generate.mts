@@ -6,6 +6,7 @@ import { withQuotedFiles } from "./generate/quotedFiles.mts";
 
 const generated: Record<string, () => string> = {
   "README.md": () => withQuotedFiles("README.md"),
+  "docs/azureSdks.md": () => withQuotedFiles("docs/azureSdks.md"),
   "docs/errors.md": errorsPage,
 };
 

@@ -1,17 +1,12 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCatalogue, createImageStore } from "../../provider/host/images";
 import { createQemuDriver } from "../../provider/host/vm/qemu";
-import { runTool } from "../../provider/host/vm/runTool";
 import { startRegistry, type TestRegistry } from "../host/images/testRegistry";
-import { busyboxRootfs } from "../host/vm/busyboxRootfs";
+import { pushBusybox } from "./pushBusybox";
 import { runPython } from "./pythonSdk";
 import { pythonScenarios } from "./scenarios";
 import { SdkHost } from "./sdkHost";
 
-const work = mkdtempSync(join(tmpdir(), "sdk-images-"));
 const host = new SdkHost();
 let registry: TestRegistry;
 let image: string;
@@ -19,7 +14,7 @@ let image: string;
 beforeAll(async () => {
   registry = await startRegistry();
   image = `${registry.host}/tools:1.0`;
-  await pushBusybox();
+  await pushBusybox(image);
   const catalogue = createCatalogue({ ubuntu: image });
   await host.start({
     driver: await createQemuDriver({ dataDirectory: host.dataDir }),
@@ -30,19 +25,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await host.close();
   await registry.close();
-  rmSync(work, { recursive: true });
 });
-
-/** Debian's busybox as somebody's image in a registry. */
-async function pushBusybox(): Promise<void> {
-  const [layout, root] = [join(work, "layout"), join(work, "root")];
-  await runTool("unsquashfs", ["-quiet", "-no-progress", "-dest", root, (await busyboxRootfs()).rootfsPath]);
-  await runTool("umoci", ["init", "--layout", layout]);
-  await runTool("umoci", ["new", "--image", `${layout}:busybox`]);
-  await runTool("umoci", ["insert", "--image", `${layout}:busybox`, root, "/"]);
-  await runTool("umoci", ["config", "--image", `${layout}:busybox`, "--config.env", "PATH=/bin", "--config.cmd", "sh"]);
-  await runTool("skopeo", ["copy", "--quiet", "--dest-tls-verify=false", `oci:${layout}:busybox`, `docker://${image}`]);
-}
 
 describe("Azure's Python SDK, on virtual machines", () => {
   pythonScenarios("life", host, () => ({ REGISTRY_IMAGE: image }));

@@ -10,7 +10,10 @@ test("the page of errors is the catalogue (make generate)", () => {
   expect(pageOf("docs/errors.md")).toBe(errorsPage());
 });
 
-test("README shows the examples as they are (make generate)", () => {
-  expect(pageOf("README.md")).toBe(withQuotedFiles("README.md"));
+test.each(["README.md", "docs/azureSdks.md"])("%s shows the examples as they are (make generate)", (page) => {
+  expect(pageOf(page)).toBe(withQuotedFiles(page));
+});
+
+test("README shows how to use the runtime", () => {
   expect(pageOf("README.md")).toContain('from "pulumi-sandboxes/runtime"');
 });
