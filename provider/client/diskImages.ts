@@ -8,10 +8,12 @@ import {
   type DiskImageView,
   diskImagePage,
   diskImageView,
+  type ImageFromAzure,
   newerCreateContent,
   type PublicImageView,
   publicImagePage,
 } from "./wire/diskImages";
+import { newerDataPlaneVersion } from "./wire/identifiers";
 
 export interface ImageWaitOptions extends CallOptions {
   /** Each new thing that the service says it does. */
@@ -34,10 +36,10 @@ export class DiskImagesApi {
   }
 
   /** Begins an import and answers at once, often `Building`; see `waitUntilReady`. */
-  create(content: CreateDiskImageContent, { signal }: CallOptions = {}): Promise<DiskImageView> {
-    const action = `create a disk image from "${content.image.base}"`;
+  async create(content: NewDiskImage, { signal }: CallOptions = {}): Promise<DiskImageView> {
+    const action = `create a disk image from "${content.blob ?? content.image.base}"`;
     const { createMethod: method, imageBySource } = this.#http.plane.dialect;
-    const json = imageBySource ? newerCreateContent(content) : content;
+    const json = imageBySource ? newerCreateContent(content) : olderContent(content);
     return this.#http.json(diskImageView, { method, path: this.#path, json, action, signal, repeatable: false });
   }
 
@@ -90,6 +92,22 @@ export class DiskImagesApi {
   #one(id: string): string {
     return `${this.#path}/${encodeURIComponent(id)}`;
   }
+}
+
+/** What an image is to be made of. */
+export type NewDiskImage = CreateDiskImageContent & ImageFromAzure;
+
+/** The older version names a user-assigned identity, and nothing else of Azure's. */
+function olderContent({ identity, blob, ...content }: NewDiskImage): CreateDiskImageContent {
+  if (blob === undefined && identity !== "system") return { ...content, managedIdentityResourceId: identity };
+  const what = blob === undefined ? "the group's own identity" : "images in blob storage";
+  throw new SandboxesError(
+    "Unsupported",
+    `Cannot create a disk image: this version of the API has no word for ${what}`,
+    {
+      hint: `set sandboxes:apiVersion to ${newerDataPlaneVersion}`,
+    },
+  );
 }
 
 function importFailure(view: DiskImageView): SandboxesError {

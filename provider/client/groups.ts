@@ -6,6 +6,7 @@ import { followOperation } from "./operation";
 import { allOf, eachLinked } from "./pages";
 import { poll } from "./poll";
 import { provisioned } from "./provisioning";
+import { RoleAssignmentsApi } from "./roleAssignments";
 import { VnetConnectionsApi } from "./vnetConnections";
 import { type GroupPatch, type GroupPut, type GroupView, groupPage, groupView } from "./wire/groups";
 import { environmentVersion } from "./wire/identifiers";
@@ -38,11 +39,25 @@ export class GroupsApi {
     return this.#http.json(groupView, { method: "GET", path: this.#path(name), action, signal });
   }
 
+  /** The managed environment that it is linked to, which only a newer version tells. */
+  async environment(name: string, { signal }: CallOptions = {}): Promise<GroupEnvironment> {
+    const query = { "api-version": this.#isAzure ? environmentVersion : undefined };
+    const action = `read the environment of sandbox group "${name}"`;
+    const request = { method: "GET", path: this.#path(name), query, action, signal } as const;
+    const { environmentId, defaultDomain } = (await this.#http.json(groupView, request)).properties;
+    return { environmentId: environmentId ?? undefined, defaultDomain: defaultDomain ?? undefined };
+  }
+
   /** Merges; `tags` replaces the whole map. */
   async patch(name: string, content: GroupPatch, { signal }: CallOptions = {}): Promise<GroupView> {
     const action = `update sandbox group "${name}"`;
     const path = this.#path(name);
     const { environmentId } = content.properties ?? {};
+    if (this.#isAzure && environmentId && content.identity) {
+      // No version knows both.
+      await this.patch(name, { ...content, properties: undefined }, { signal });
+      return this.patch(name, { properties: { environmentId } }, { signal });
+    }
     const azures = { ...content, properties: environmentId ? { environmentId } : undefined };
     const query = { "api-version": this.#isAzure && environmentId ? environmentVersion : undefined };
     const json = this.#isAzure ? azures : content;
@@ -78,6 +93,11 @@ export class GroupsApi {
     return new VnetConnectionsApi(this.#http, this.#path(group));
   }
 
+  /** Azure only. */
+  roleAssignments(group: string): RoleAssignmentsApi {
+    return new RoleAssignmentsApi(this.#http, group);
+  }
+
   /** Address of a group's data plane, as the group itself tells it; made from its region only where it does not. */
   async dataPlaneEndpoint(name: string, options: CallOptions = {}): Promise<string> {
     const { location, properties } = await this.get(name, options);
@@ -108,6 +128,13 @@ export class GroupsApi {
   #path(name: string): string {
     return `${groupsPath(this.#http.connection)}/${encodeURIComponent(name)}`;
   }
+}
+
+export interface GroupEnvironment {
+  /** ARM id. */
+  environmentId: string | undefined;
+  /** Parent domain of the addresses of ports. */
+  defaultDomain: string | undefined;
 }
 
 /** What Azure knows in its usual version; it refuses a body without `properties`, even where it is empty. */

@@ -26,7 +26,9 @@ export interface ResourceSpec<In extends z.ZodObject, Out extends z.ZodObject> {
   outputs: Out;
   /** Inputs, or paths in them, whose change needs a new object. */
   replaceOn: readonly string[];
-  /** The same, on one target only. */
+  /** Inputs that can be given to an object that is there, and then neither changed nor taken away. */
+  setOnce?: readonly string[];
+  /** The same as `replaceOn`, on one target only. */
   replaceOnTarget?: Partial<Record<Target, readonly string[]>>;
   /** Inputs that the service fills in when the user leaves them out; leaving them out is then no change. */
   computed?: readonly string[];
@@ -167,7 +169,8 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
       const before = targetOf(session, olds, id);
       const known = targetKey ? { ...olds, [targetKey]: before } : olds;
       const old = pick(canonicalInputs(spec.inputs, known), compared);
-      const changes = diffInputs(old, pick(news, compared), replaceOnOf(before));
+      const fixed = (spec.setOnce ?? []).filter((key) => old[key] !== undefined);
+      const changes = diffInputs(old, pick(news, compared), [...replaceOnOf(before), ...fixed]);
       const broken = spec.brokenBy?.(olds);
       if (broken) changes.push({ path: broken, kind: "update", replaces: true });
       const replaces = [...new Set(changes.filter((change) => change.replaces).map((change) => inputOf(change.path)))];

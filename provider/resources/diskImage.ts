@@ -1,14 +1,15 @@
-import { resolve } from "node:path";
 import { z } from "zod";
-import type { DiskImagesApi } from "../client/diskImages";
+import type { DiskImagesApi, NewDiskImage } from "../client/diskImages";
 import { isSandboxesError } from "../client/errors";
 import type { DiskImageView } from "../client/wire/diskImages";
 import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
 import { adoptOrCreate } from "./adoption";
 import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, requireMemberId } from "./ids";
+import { absoluteReference, imageFailures, plainReference, sandboxIdOf } from "./imageSource";
 import { keyInput, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
 import { targetParity } from "./targetParity";
+import { whileRunning } from "./whileRunning";
 
 export const diskImageInputs = z.strictObject({
   group: groupIdInput,
@@ -16,13 +17,23 @@ export const diskImageInputs = z.strictObject({
     .string()
     .min(1)
     .transform(absoluteReference)
-    .describe(
-      "catalogue name (python), registry reference (python:3.12), or oci:, docker-archive:, rootfs: and a path",
-    ),
+    .describe("catalogue name (python), registry reference (python:3.12), or oci:, docker-archive:, rootfs: and a path")
+    .optional(),
+  sandbox: z
+    .string()
+    .refine((text) => sandboxIdOf(text) !== undefined, "not the id of a sandbox")
+    .describe("instead of image: a Sandbox whose files, at the moment of the creation, become the image")
+    .optional(),
+  blob: z.url().describe("instead of image: address of an image in Azure's blob storage").optional(),
   credentials: z
     .strictObject({ username: z.string().min(1), password: z.string().min(1) })
     .meta({ secret: true })
     .describe("user name and password for the registry; used for the import only")
+    .optional(),
+  identity: z
+    .string()
+    .min(1)
+    .describe('who pulls, instead of credentials: "system", or the ARM id of a managed identity of the group')
     .optional(),
   entrypoint: z.array(z.string()).describe("replaces the image's own entrypoint").optional(),
   cmd: z.array(z.string()).describe("replaces the image's own command").optional(),
@@ -50,16 +61,17 @@ export const diskImage = defineResource({
   description: "An image that sandboxes are made from.",
   inputs: diskImageInputs,
   outputs,
-  replaceOn: ["group", "image", "entrypoint", "cmd", "warmUp", "labels"],
+  replaceOn: ["group", "image", "sandbox", "blob", "entrypoint", "cmd", "warmUp", "labels"],
   parity: targetParity.DiskImage,
+  checkTarget: imageFailures,
   brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
 
-  async create(
-    { group, image, credentials, entrypoint, cmd, warmUp, labels = {}, __key: key },
-    { session, api, fingerprint },
-  ) {
+  async create(inputs, { session, api, fingerprint }) {
+    const { group, labels = {}, __key: key } = inputs;
     const ref = readGroupId(group);
-    const { diskImages } = (await api(ref)).group(ref.groupName);
+    const { diskImages, sandboxes } = (await api(ref)).group(ref.groupName);
+    const all = { ...labels, ...ownLabels(key, fingerprint) };
+    const sandboxId = inputs.sandbox === undefined ? undefined : sandboxIdOf(inputs.sandbox);
     const idOf = (view: DiskImageView) => memberIdOf(ref, "diskimages", view.id);
     const { view } = await adoptOrCreate<DiskImageView>({
       key,
@@ -70,12 +82,9 @@ export const diskImage = defineResource({
       createdAt: (view) => view.status.createdAt ?? undefined,
       isUsable: (view) => view.status.state !== "Failed",
       create: () =>
-        diskImages.create({
-          image: { base: image, entrypoint, cmd },
-          ...(warmUp && { warmUp }),
-          labels: { ...labels, ...ownLabels(key, fingerprint) },
-          registryCredentials: credentials && { username: credentials.username, token: credentials.password },
-        }),
+        sandboxId
+          ? whileRunning(sandboxes, sandboxId, () => sandboxes.commit(sandboxId, { labels: all }))
+          : diskImages.create(contentOf(inputs, all)),
       remove: (view) => diskImages.delete(view.id),
     });
     try {
@@ -124,6 +133,18 @@ async function ready(diskImages: DiskImagesApi, view: DiskImageView): Promise<Di
   return view.status.state === "Ready" ? view : diskImages.waitUntilReady(view.id);
 }
 
+function contentOf(inputs: z.output<typeof diskImageInputs>, labels: Record<string, string>): NewDiskImage {
+  const { image = "", blob, credentials, identity, entrypoint, cmd, warmUp } = inputs;
+  return {
+    image: { base: image, entrypoint, cmd },
+    ...(warmUp && { warmUp }),
+    labels,
+    registryCredentials: credentials && { username: credentials.username, token: credentials.password },
+    identity,
+    blob,
+  };
+}
+
 /** The service said what is wrong with the image; to wait or to ask again changes nothing. */
 function isImportFailure(error: unknown): boolean {
   return ["ImageNotFound", "ImageInvalid", "RegistryFailed", "Invalid", "Unauthorized", "Forbidden"].some(
@@ -139,18 +160,4 @@ function outputsOf(view: DiskImageView): z.input<typeof outputs> {
     sizeInMB: view.sizeInMB ?? undefined,
     reference: view.image.base ?? "",
   };
-}
-
-/** A reference as registries shorten it: `docker.io/library/python:latest` is `python`. */
-function plainReference(reference: string): string {
-  return reference
-    .replace(/^docker\.io\//, "")
-    .replace(/^library\//, "")
-    .replace(/:latest$/, "");
-}
-
-/** A local path is taken from the folder of the program, whichever process asks for it. */
-function absoluteReference(reference: string): string {
-  const local = /^(oci|docker-archive|rootfs):(.+)$/.exec(reference);
-  return local ? `${local[1]}:${resolve(local[2]!)}` : reference;
 }

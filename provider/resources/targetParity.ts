@@ -4,6 +4,11 @@ import { isBag, type PropertyBag } from "../pulumi/propertyBag";
 
 const isLocalReference = (value: unknown) => typeof value === "string" && /^(oci|docker-archive|rootfs):/.test(value);
 
+const noIdentity = {
+  support: "no",
+  text: "managed identities exist on Azure only: give credentials to images, and secrets to egress rules",
+} as const;
+
 const noVnet = {
   support: "no",
   text: "a host is one machine outside of Azure; leave it out: an egress policy says what sandboxes reach through the host",
@@ -28,6 +33,22 @@ export const targetParity = {
       microvm: { support: "yes", text: "a name only" },
       azure: { support: "yes", text: "needed, here or as sandboxes:resourceGroupName; the resource group must exist" },
     },
+    identity: { microvm: noIdentity },
+    environmentId: {
+      microvm: { support: "no", text: "managed environments exist on Azure only: leave it out" },
+      azure: { support: "yes", text: "added in place; a change or its removal replaces the group" },
+    },
+    assignDataOwner: {
+      microvm: {
+        support: "partly",
+        text: "a host has no roles: whoever has its token may do all",
+        refuses: (value: unknown) => value === true,
+      },
+      azure: {
+        support: "yes",
+        text: "the role Container Apps SandboxGroup Data Owner; one that is there is left alone",
+      },
+    },
     requireHardwareIsolation: {
       azure: { support: "yes", text: "always so: every sandbox of Azure is a virtual machine of its own" },
     },
@@ -40,6 +61,11 @@ export const targetParity = {
         refuses: isLocalReference,
       },
     },
+    blob: {
+      microvm: { support: "no", text: "it is Azure's storage: rootfs:, docker-archive: or oci: as image reads a file" },
+      azure: onlyOfNewerVersion(() => true),
+    },
+    identity: { microvm: noIdentity, azure: onlyOfNewerVersion((value) => value === "system", "system") },
     entrypoint: { azure: notOfNewerVersion() },
     cmd: { azure: notOfNewerVersion() },
     warmUp: {
@@ -114,6 +140,15 @@ function notOfNewerVersion() {
     support: "partly",
     text: `not with sandboxes:apiVersion ${newerDataPlaneVersion}, which has no word for it: set it on the Sandbox`,
     refuses: (_value: unknown, { apiVersion }: { apiVersion: string }) => apiVersion === newerDataPlaneVersion,
+  } as const;
+}
+
+function onlyOfNewerVersion(isOnlyThere: (value: unknown) => boolean, what?: string) {
+  return {
+    support: "partly",
+    text: `${what ? `${what} ` : ""}only with sandboxes:apiVersion ${newerDataPlaneVersion}, the older one has no word for it`,
+    refuses: (value: unknown, { apiVersion }: { apiVersion: string }) =>
+      apiVersion !== newerDataPlaneVersion && isOnlyThere(value),
   } as const;
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { newerDataPlaneVersion } from "../../provider/client/wire/identifiers";
+import { defaultApiVersion, newerDataPlaneVersion } from "../../provider/client/wire/identifiers";
 import type { Parity } from "../../provider/pulumi/parity";
 import { type Target, targets } from "../../provider/pulumi/providerConfig";
 import { Session } from "../../provider/pulumi/session";
@@ -22,6 +22,11 @@ const subnetId = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Networ
 /** For each input that a target refuses, or refuses some values of: one of these. */
 const refused: Record<string, unknown> = {
   "DiskImage.image": "rootfs:/tmp/x.tar",
+  "SandboxGroup.identity": { type: "SystemAssigned" },
+  "SandboxGroup.environmentId": "/subscriptions/s1/environment",
+  "SandboxGroup.assignDataOwner": true,
+  "DiskImage.blob": "https://account.blob.core.windows.net/images/app.tar",
+  "DiskImage.identity": "system",
   "DiskImage.entrypoint": ["sh"],
   "DiskImage.cmd": ["sh"],
   "DiskImage.warmUp": ["true"],
@@ -48,15 +53,19 @@ const others: Record<string, object> = {
 };
 
 const config: Record<string, string> = {
-  "sandboxes:apiVersion": newerDataPlaneVersion,
   "sandboxes:subscriptionId": "s1",
   "sandboxes:resourceGroupName": "rg",
   "sandboxes:location": "eastus2",
 };
 
+/** What the older version of the data plane refuses; all else is asked of the newer one. */
+const ofOlder = ["blob", "identity"];
+
 function failuresOf(token: string, target: Target, news: object): string[] {
   const session = new Session(() => Promise.reject(new Error("nothing is asked")));
-  session.configure((key) => ({ ...config, "sandboxes:target": target })[key]);
+  const isOlder = token === "DiskImage" && ofOlder.some((name) => name in news);
+  const version = isOlder ? defaultApiVersion : newerDataPlaneVersion;
+  session.configure((key) => ({ ...config, "sandboxes:apiVersion": version, "sandboxes:target": target })[key]);
   const group = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.App/sandboxGroups/lab";
   const resource = resources.find((each) => each.token === token)!;
   const common = token === "SandboxGroup" ? {} : { group };

@@ -7,6 +7,7 @@ import { diskImage } from "../../provider/resources/diskImage";
 import { sandbox } from "../../provider/resources/sandbox";
 import { sandboxGroup } from "../../provider/resources/sandboxGroup";
 import { snapshot } from "../../provider/resources/snapshot";
+import { vnetConnection } from "../../provider/resources/vnetConnection";
 import { volume } from "../../provider/resources/volume";
 import { anyLifecycle } from "./anyLifecycle";
 import { ResourceAzure } from "./resourceAzure";
@@ -35,6 +36,26 @@ const group = fc.record({
   location: optional(fc.constantFrom("eastus2", "East US 2", "westeurope")),
   tags: optional(tags),
 });
+const resourceIn = (type: string) => (name: string) => `/subscriptions/s1/resourceGroups/rg/providers/${type}/${name}`;
+const name = fc.stringMatching(/^[a-z]{1,8}$/);
+const identities = fc
+  .uniqueArray(name, { minLength: 1, maxLength: 3 })
+  .map((all) => all.map(resourceIn("Microsoft.ManagedIdentity/userAssignedIdentities")));
+/** What only Azure's groups can have. */
+const groupOnAzure = fc.record({
+  identity: optional(
+    fc.oneof(
+      fc.constant({ type: "SystemAssigned" }),
+      fc.record({
+        type: fc.constantFrom("UserAssigned", "SystemAssigned, UserAssigned"),
+        userAssignedIdentities: identities,
+      }),
+    ),
+  ),
+  environmentId: optional(name.map(resourceIn("Microsoft.App/managedEnvironments"))),
+  assignDataOwner: optional(fc.boolean()),
+});
+const subnetId = name.map(resourceIn("Microsoft.Network/virtualNetworks/office/subnets"));
 const image = {
   image: fc.constantFrom("python:3.12", "docker.io/library/debian:latest", `ghcr.io/a/b@sha256:${"0".repeat(64)}`),
   credentials: optional(fc.record({ username: fc.string({ minLength: 1 }), password: fc.string({ minLength: 1 }) })),
@@ -81,7 +102,8 @@ const places: [string, boolean, () => Promise<Place>][] = [
 
 describe.each(places)(
   "on %s whatever is declared goes in, is read back, and diffs to nothing:",
-  (_name, isNewer, open) => {
+  (placeName, isNewer, open) => {
+    const isHost = placeName === "a host";
     let place: Place;
     let session: Session;
     let home: Existing;
@@ -99,6 +121,12 @@ describe.each(places)(
     });
     afterAll(() => place.close());
 
+    const onAzure: [Resource, () => PropertyBag, fc.Arbitrary<PropertyBag>][] = isHost
+      ? []
+      : [
+          [sandboxGroup, () => ({ __logicalName: "any" }), groupOnAzure],
+          [vnetConnection, () => ({ group: home.id, __logicalName: "any" }), fc.record({ subnetId })],
+        ];
     const cases: [Resource, () => PropertyBag, fc.Arbitrary<PropertyBag>][] = [
       [sandboxGroup, () => ({ __logicalName: "any" }), group],
       // The newer data plane has no word for an image's program.
@@ -111,7 +139,9 @@ describe.each(places)(
       [sandbox, () => ({ group: home.id, snapshot: saved.id }), copy],
       [snapshot, () => ({ group: home.id, sandbox: first.id }), fc.record({ labels: optional(labels) })],
       [volume, () => ({ group: home.id, __logicalName: "any" }), disk],
+      [diskImage, () => ({ group: home.id, sandbox: first.id }), fc.record({ labels: optional(labels) })],
       [volume, () => ({ group: home.id, __logicalName: "any" }), folder],
+      ...onAzure,
     ];
 
     it.each(cases)(

@@ -13,6 +13,15 @@ export function roleHint(scope: string): string {
   );
 }
 
+/** What to do about a caller who may not give roles. `scope` is the group's ARM id. */
+export function assignHint(scope: string, principalId: string): string {
+  return (
+    "the caller needs Microsoft.Authorization/roleAssignments/write, as Owner and User Access Administrator have it; " +
+    "or leave assignDataOwner out, and have one of them run: " +
+    `az role assignment create --role ${dataOwnerRoleId} --assignee ${principalId} --scope ${scope}`
+  );
+}
+
 /** What to do about a refusal of the control plane; undefined when its own words say it. */
 export function controlHint(status: number, { code }: ReadError, connection: Connection): string | undefined {
   if (status === 401) {

@@ -36,18 +36,32 @@ const newerShape = {
 export const createDiskImageContent = z.looseObject(olderShape);
 export type CreateDiskImageContent = z.input<z.ZodObject<typeof olderShape>>;
 
+/** What only Azure can make an image of, or pull it by. */
+export interface ImageFromAzure {
+  /** Who pulls: `system` is the group's own identity, all else the ARM id of a user-assigned one. */
+  identity?: string;
+  /** Address in blob storage, in place of the image's reference. */
+  blob?: string;
+}
+
 /**
  * The same in the words of the newer data plane, `POST …/diskimages`. It has none for the program that an image starts:
  * those keys pass through, for a host that knows them.
  */
-export function newerCreateContent(content: CreateDiskImageContent): Record<string, unknown> {
-  const { image, registryCredentials, managedIdentityResourceId, ...rest } = content;
+export function newerCreateContent(content: CreateDiskImageContent & ImageFromAzure): Record<string, unknown> {
+  const { image, registryCredentials, managedIdentityResourceId, identity, blob, ...rest } = content;
   const { base, ...program } = image;
-  const identity = managedIdentityResourceId && {
-    identity: { type: "UserAssigned", identityResourceId: managedIdentityResourceId },
-  };
-  const authentication = registryCredentials ? { registryCredentials } : identity || undefined;
+  if (blob !== undefined) return { ...rest, source: { kind: "blob", blobSourceUri: blob } };
+  const authentication = registryCredentials
+    ? { registryCredentials }
+    : authenticationBy(identity ?? managedIdentityResourceId ?? undefined);
   return { ...rest, source: { kind: "registry", imageUrl: base, authentication, ...program } };
+}
+
+function authenticationBy(identity: string | undefined): object | undefined {
+  if (identity === undefined) return undefined;
+  const isSystem = identity === "system";
+  return { identity: isSystem ? { type: "SystemAssigned" } : { type: "UserAssigned", identityResourceId: identity } };
 }
 
 /** Either version's body, read to the older form. */

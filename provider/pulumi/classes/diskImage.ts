@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
 import { diskImageTrampoline } from "../trampolines/diskImage";
+import type { Sandbox } from "./sandbox";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:DiskImage";
@@ -13,9 +14,15 @@ export interface DiskImageArgs {
    * Catalogue name (`python`, `debian`), registry reference (`python:3.12`), or `oci:DIR[:TAG]`,
    * `docker-archive:FILE[:TAG]`, `rootfs:FILE` with a path seen from the program's folder.
    */
-  image: pulumi.Input<string>;
+  image?: pulumi.Input<string>;
+  /** Instead of `image`: a sandbox of the group, or its id, whose files at the moment of the creation become the image. */
+  sandbox?: pulumi.Input<Sandbox | string>;
+  /** Instead of `image`, on Azure only: address of an image in blob storage. */
+  blob?: pulumi.Input<string>;
   /** For the registry; used for the import only. Kept secret. */
   credentials?: pulumi.Input<{ username: pulumi.Input<string>; password: pulumi.Input<string> }>;
+  /** Instead of `credentials`, on Azure only: `system`, or the ARM id of a managed identity of the group. */
+  identity?: pulumi.Input<string>;
   /** Replaces the image's own. */
   entrypoint?: pulumi.Input<pulumi.Input<string>[]>;
   /** Replaces the image's own. */
@@ -26,11 +33,11 @@ export interface DiskImageArgs {
   labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 }
 
-/** What sandboxes are made from, imported once and pinned by its digest. Every change but of `credentials` replaces. */
+/** What sandboxes are made from, imported once and pinned by its digest. Every change but of `credentials` and `identity` replaces. */
 export class DiskImage extends pulumi.dynamic.Resource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
-  declare readonly image: pulumi.Output<string>;
+  declare readonly image: pulumi.Output<string | undefined>;
   declare readonly labels: pulumi.Output<Record<string, string> | undefined>;
   /** Id within the group; the resource's own `id` holds it too. */
   declare readonly diskImageId: pulumi.Output<string>;
@@ -42,9 +49,9 @@ export class DiskImage extends pulumi.dynamic.Resource {
   declare readonly reference: pulumi.Output<string>;
 
   constructor(name: string, args: DiskImageArgs, opts: pulumi.CustomResourceOptions = {}) {
-    const { group, image, credentials, entrypoint, cmd, warmUp, labels } = args;
+    const { group, sandbox, image, credentials, labels, ...plain } = args;
     const inputs = {
-      ...{ group: group && resourceId(group), image, entrypoint, cmd, warmUp, labels },
+      ...{ ...plain, group: group && resourceId(group), sandbox: sandbox && resourceId(sandbox), image, labels },
       credentials: credentials && pulumi.secret(credentials),
       __key: resourceKey(type, name, opts.parent),
       __target: group && targetOfGroup(group),

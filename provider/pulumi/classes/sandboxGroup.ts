@@ -14,6 +14,19 @@ export interface SandboxGroupArgs {
   resourceGroupName?: pulumi.Input<string>;
   /** Refuse a host that can only emulate virtual machines, which is no security boundary. Default false. */
   requireHardwareIsolation?: pulumi.Input<boolean>;
+  /** On Azure only: managed identity, which sandboxes may be given and images pulled by. Changed in place. */
+  identity?: pulumi.Input<{
+    type: pulumi.Input<"SystemAssigned" | "UserAssigned" | "SystemAssigned, UserAssigned">;
+    /** ARM ids. */
+    userAssignedIdentities?: pulumi.Input<pulumi.Input<string>[]>;
+  }>;
+  /** On Azure only: ARM id of a managed environment. It can be added in place; every other change replaces. */
+  environmentId?: pulumi.Input<string>;
+  /**
+   * On Azure only: give whoever deploys the role Container Apps SandboxGroup Data Owner of this group, without which
+   * nothing in it can be made. An assignment that is there is left alone; one of ours ends with the group. Default false.
+   */
+  assignDataOwner?: pulumi.Input<boolean>;
   /** `microvm`, the default, or `azure`; by default the configured `sandboxes:target`. Replaces. */
   target?: pulumi.Input<"microvm" | "azure">;
 }
@@ -50,13 +63,22 @@ export class SandboxGroup extends pulumi.dynamic.Resource {
   declare readonly provisioningState: pulumi.Output<string | undefined>;
   /** What its sandboxes get; `emulated` and `none` are no security boundary. */
   declare readonly isolation: pulumi.Output<"hardware" | "emulated" | "none" | undefined>;
+  /** Object id of the system-assigned identity. */
+  declare readonly principalId: pulumi.Output<string | undefined>;
+  declare readonly tenantId: pulumi.Output<string | undefined>;
+  /** Parent domain of the addresses of ports, with an environment. */
+  declare readonly defaultDomain: pulumi.Output<string | undefined>;
+  /** ARM id of the role assignment, where it is ours. */
+  declare readonly roleAssignmentId: pulumi.Output<string | undefined>;
 
   constructor(name: string, args: SandboxGroupArgs = {}, opts: pulumi.CustomResourceOptions = {}) {
-    const { name: groupName, location, tags, requireHardwareIsolation, resourceGroupName, target } = args;
+    const { name: groupName, location, tags, resourceGroupName, target, ...plain } = args;
     const hidden = { __key: resourceKey(type, name, opts.parent), __logicalName: name };
     const outputs = { managementEndpoint: undefined, provisioningState: undefined, isolation: undefined };
-    const inputs = { name: groupName, location, tags, requireHardwareIsolation, resourceGroupName, target };
-    super(sandboxGroupTrampoline, name, { ...inputs, ...hidden, ...outputs }, opts, "sandboxes", "SandboxGroup");
+    const more = { principalId: undefined, tenantId: undefined, defaultDomain: undefined, roleAssignmentId: undefined };
+    const inputs = { ...plain, name: groupName, location, tags, resourceGroupName, target };
+    const props = { requireHardwareIsolation: undefined, ...inputs, ...hidden, ...outputs, ...more };
+    super(sandboxGroupTrampoline, name, props, opts, "sandboxes", "SandboxGroup");
     if (opts.id === undefined && !opts.retainOnDelete) owned.add(this);
   }
 

@@ -119,7 +119,8 @@ export class AzureDouble implements AsyncDisposable {
   #admit(request: WireRequest): WireReply | undefined {
     this.tokens.require(request, dataAudiences);
     const { group } = this.#data.open(request);
-    return performance.now() < group.roleFrom ? { status: 403 } : undefined;
+    const isMissing = this.pace.needsRole && !this.control.hasRole(group, this.tokens.principalId);
+    return isMissing || performance.now() < group.roleFrom ? { status: 403 } : undefined;
   }
 
   /** As much at once as it is set to, and each as slowly; what is more is throttled. */
@@ -173,6 +174,7 @@ export class AzureDouble implements AsyncDisposable {
     this.#end();
     this.control.groups.clear();
     this.control.operations.clear();
+    this.control.roles.all.clear();
     this.faults.clear();
     this.requests.length = 0;
     this.violations.length = 0;

@@ -1,5 +1,7 @@
 import { randomUUID } from "node:crypto";
+import { identityAfter } from "./identity";
 import { emptyContent, type Pace, type StoredGroup, type StoredOperation } from "./model";
+import { RoleAssignments } from "./roleAssignments";
 import { checkBody } from "./schemas";
 import { VnetConnections } from "./vnetConnections";
 import { jsonOf, WireError, type WireReply, type WireRequest } from "./wire";
@@ -22,6 +24,7 @@ export class ControlPlane {
   readonly #pace: Pace;
   readonly #violations: string[];
   readonly #connections: VnetConnections;
+  readonly roles: RoleAssignments;
   /** Addresses of this plane and of the data plane. */
   endpoint = "";
   dataEndpoint = "";
@@ -31,6 +34,7 @@ export class ControlPlane {
     this.#violations = violations;
     this.subscriptionId = subscriptionId;
     this.resourceGroups = new Set(resourceGroups.map((name) => name.toLowerCase()));
+    this.roles = new RoleAssignments(violations);
     this.#connections = new VnetConnections(violations, (group, finish) => {
       const error = this.#pace.operationErrors.shift();
       const operation = this.#begin(error, () => finish(error));
@@ -39,6 +43,8 @@ export class ControlPlane {
   }
 
   handle(request: WireRequest): WireReply {
+    const role = this.roles.handle(request);
+    if (role) return role;
     if (!versions.includes(request.apiVersion)) {
       throw new WireError(400, "NoRegisteredProviderFound", `No registered provider for '${request.apiVersion}'.`);
     }
@@ -72,6 +78,14 @@ export class ControlPlane {
     throw new WireError(405, "MethodNotAllowed", request.method);
   }
 
+  /** Whether somebody may use what is in the group. */
+  hasRole(group: StoredGroup, principalId: string): boolean {
+    const scope = this.#idOf(group).toLowerCase();
+    return [...this.roles.all.values()].some(
+      (each) => each.scope.toLowerCase() === scope && each.principalId === principalId,
+    );
+  }
+
   #put(request: WireRequest, key: string, resourceGroup: string, name: string, old?: StoredGroup): WireReply {
     const body = checkBody("groupPut", jsonOf(request), request, this.#violations);
     if (!body.properties)
@@ -96,7 +110,7 @@ export class ControlPlane {
       location,
       tags: body.tags ?? {},
       // The version that knows environments drops the identity.
-      identity: knowsEnvironments || !body.identity ? undefined : { ...body.identity, principalId: randomUUID() },
+      identity: knowsEnvironments || !body.identity ? undefined : identityAfter(old?.identity, body.identity),
       environmentId: knowsEnvironments ? (environmentId ?? undefined) : old?.environmentId,
       provisioningState: "InProgress",
       roleFrom: old?.roleFrom ?? performance.now() + this.#pace.roleDelayMs,
@@ -116,7 +130,10 @@ export class ControlPlane {
     this.#checkProperties(request, body.properties ?? {});
     if (group.provisioningState === "Failed") throw new WireError(409, "Conflict", "The sandbox group has failed.");
     if (body.tags) group.tags = body.tags;
-    if (body.identity) group.identity = { ...body.identity, principalId: randomUUID() };
+    if (body.identity && request.apiVersion >= environmentVersion) {
+      this.#violations.push(`${request.method} ${request.path}: identity is not in ${request.apiVersion}`);
+    }
+    group.identity = identityAfter(group.identity, body.identity);
     const { environmentId } = body.properties ?? {};
     if (environmentId && group.environmentId && group.environmentId !== environmentId) {
       throw new WireError(409, "Conflict", "The environment of a sandbox group cannot be changed.");

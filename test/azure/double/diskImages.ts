@@ -57,7 +57,10 @@ export class DiskImages {
 
   #readNewer(request: WireRequest): Pick<StoredImage, "name" | "labels" | "image"> {
     const body = checkBody("newerImage", jsonOf(request), request, this.#violations);
-    const source = (body.source ?? {}) as { kind?: string; imageUrl?: string };
+    const source = (body.source ?? {}) as { kind?: string; imageUrl?: string; blobSourceUri?: string };
+    if (source.kind === "blob" && source.blobSourceUri) {
+      return { name: body.name, labels: body.labels ?? {}, image: { base: source.blobSourceUri } };
+    }
     if (source.kind !== "registry" || !source.imageUrl) {
       throw new WireError(400, "InvalidRequest", "The source is not understood.");
     }

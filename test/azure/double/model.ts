@@ -1,3 +1,4 @@
+import type { GroupPut } from "../../../provider/client/wire/groups";
 import type { LifecyclePolicy } from "../../../provider/client/wire/sandboxes";
 import type { SandboxVolume } from "../../../provider/client/wire/volumes";
 import type { FolderVm } from "../../host/fakes/machines";
@@ -83,7 +84,7 @@ export interface StoredGroup {
   resourceGroup: string;
   location: string;
   tags: Record<string, string>;
-  identity?: object;
+  identity?: NonNullable<GroupPut["identity"]>;
   environmentId?: string;
   provisioningState: string;
   /** `performance.now()` from which on the data plane knows the caller's role. */
@@ -142,6 +143,8 @@ export interface Pace {
   volumePolls: number;
   /** How long a new group's data plane does not know the caller's role. */
   roleDelayMs: number;
+  /** Whether the data plane knows nobody to whom no role was assigned. */
+  needsRole: boolean;
   /** How many requests of the data plane it carries out at the same time; more are throttled. */
   mostAtOnce: number;
   /** How long each of them takes. */
@@ -160,6 +163,7 @@ export const promptPace: Pace = {
   buildPolls: 1,
   volumePolls: 0,
   roleDelayMs: 0,
+  needsRole: false,
   mostAtOnce: Number.POSITIVE_INFINITY,
   workMs: 0,
 };

@@ -68,6 +68,12 @@ export const bodies = {
   groupPut: { schema: groupPut, keys: { ...keys("location tags"), identity, properties: groupProperties } },
   groupPatch: { schema: groupPatch, keys: { tags: "any", identity, properties: groupProperties } },
   vnetConnection: { schema: putVnetConnectionContent, keys: { location: "any", properties: keys("subnetId") } },
+  roleAssignment: {
+    schema: z.looseObject({
+      properties: z.looseObject({ roleDefinitionId: z.string(), principalId: z.guid() }),
+    }),
+    keys: { properties: keys("roleDefinitionId principalId principalType") },
+  },
   sandbox: {
     schema: createSandboxContent,
     keys: {

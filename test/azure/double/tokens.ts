@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { WireError, type WireReply, type WireRequest } from "./wire";
 
 export interface IssuedToken {
@@ -13,6 +13,8 @@ export class Tokens {
   readonly grants: URLSearchParams[] = [];
   readonly tenant = "11111111-1111-1111-1111-111111111111";
   readonly clientId = "22222222-2222-2222-2222-222222222222";
+  /** Object id of whoever signs in. */
+  readonly principalId = "44444444-4444-4444-4444-444444444444";
   readonly clientSecret = "dOuBle~client-secret/of+the=tests";
   /** Assertions that are taken; none: any. */
   assertion: string | undefined;
@@ -20,7 +22,9 @@ export class Tokens {
 
   /** Issues a token without asking; for the ways to sign in that do not come by here. */
   issue(audience: string): string {
-    const token = `double-token-${randomBytes(16).toString("hex")}`;
+    const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+    const claims = { aud: audience, oid: this.principalId, tid: this.tenant, idtyp: "app", jti: randomUUID() };
+    const token = [part({ typ: "JWT", alg: "none" }), part(claims), randomBytes(16).toString("hex")].join(".");
     this.issued.set(token, { audience, expiresAt: Date.now() + this.lifeSeconds * 1000 });
     return token;
   }
