@@ -7,6 +7,8 @@ export interface ImageLimits {
   totalBytes: number;
   /** Entries of all layers together, hidden ones too. */
   entries: number;
+  /** Bytes of all names, targets of links and attributes together: an import holds them in memory. */
+  allNamesBytes: number;
   /** Bytes of one entry's path. */
   pathBytes: number;
   /** Bytes of one path component. */
@@ -32,6 +34,8 @@ export const defaultImageLimits: ImageLimits = {
   totalBytes: 32 * GiB,
   // A full desktop with build tools has about 400,000; an entry costs about 600 bytes of memory during an import.
   entries: 1_000_000,
+  // A million entries have about 100 MiB of paths.
+  allNamesBytes: 256 * MiB,
   // Linux: PATH_MAX and NAME_MAX. A longer name could not be opened in the guest.
   pathBytes: 4096,
   nameBytes: 255,

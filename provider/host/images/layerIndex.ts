@@ -40,7 +40,7 @@ export async function indexLayer(
     for (let ordinal = 0; ; ordinal++) {
       const entry = await reader.next();
       if (!entry) break;
-      budget.addEntry(entry.size);
+      budget.addEntry(entry);
       addEntry(index, entry, ordinal, budget, options.whiteouts);
     }
   } catch (error) {

@@ -70,7 +70,8 @@ export function layerError(layer: LayerFile, error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   if (isSandboxesError(error, "ImageInvalid")) {
     if (error.message.startsWith(layer.label)) return error;
-    return new SandboxesError("ImageInvalid", `${layer.label}: ${error.message}`, { cause: error.cause });
+    const { hint, cause } = error;
+    return new SandboxesError("ImageInvalid", `${layer.label}: ${error.message}`, { hint, cause });
   }
   if (typeof code === "string" && /^(Z_|ZSTD_|ERR_ZSTD|ERR_BUFFER)/.test(code)) {
     const message = `${layer.label}: the compressed stream cannot be read: ${(error as Error).message}`;

@@ -1,4 +1,6 @@
+import { setImmediate } from "node:timers/promises";
 import { SandboxesError } from "../../client/errors";
+import type { ImportBudget } from "./importBudget";
 import type { IndexedEntry, LayerIndex } from "./layerIndex";
 import { printable, type TarEntryType } from "./tar/tarEntry";
 
@@ -19,6 +21,7 @@ export interface Inode {
   children?: Map<string, Inode>;
 }
 
+const entriesAtOnce = 20_000;
 // As Linux does before it gives up with ELOOP.
 const maxLinksFollowed = 40;
 
@@ -26,11 +29,9 @@ const maxLinksFollowed = 40;
  * The tree that the layers, oldest first, make together, as a container engine would unpack them, but in memory.
  * Whiteouts speak of lower layers only and so come first, wherever they stand in their layer.
  */
-export function mergeLayers(layers: LayerIndex[]): Inode {
-  const tree = new MergedTree();
-  layers.forEach((layer, number) => {
-    tree.apply(layer, number);
-  });
+export async function mergeLayers(layers: LayerIndex[], budget: ImportBudget, signal?: AbortSignal): Promise<Inode> {
+  const tree = new MergedTree(budget, signal);
+  for (const [number, layer] of layers.entries()) await tree.apply(layer, number);
   return tree.root;
 }
 
@@ -38,39 +39,60 @@ class MergedTree {
   root: Inode = impliedDirectory();
   /** What the current layer's whiteouts took away: its hard links may still point there. */
   #removed = new Map<string, Inode>();
+  readonly #budget: ImportBudget;
+  readonly #signal: AbortSignal | undefined;
+  #worked = 0;
 
-  apply(layer: LayerIndex, number: number): void {
+  constructor(budget: ImportBudget, signal: AbortSignal | undefined) {
+    this.#budget = budget;
+    this.#signal = signal;
+  }
+
+  async apply(layer: LayerIndex, number: number): Promise<void> {
     this.#removed = new Map();
-    this.#applyWhiteouts(layer);
+    await this.#applyWhiteouts(layer);
     const waiting: IndexedEntry[] = [];
     for (const entry of layer.entries) {
+      await this.#breathe();
       if (entry.type !== "hardLink") this.#put(entry, inodeOf(entry, number));
       else if (!this.#link(entry, this.#find(entry.linkTarget, false))) waiting.push(entry);
     }
-    this.#linkLate(waiting);
+    await this.#linkLate(waiting);
+  }
+
+  /** A million entries take seconds: others are to be served meanwhile. */
+  async #breathe(): Promise<void> {
+    if (++this.#worked % entriesAtOnce !== 0) return;
+    await setImmediate();
+    this.#signal?.throwIfAborted();
   }
 
   /** Links that stand before their target, or whose target the same layer hides. */
-  #linkLate(waiting: IndexedEntry[]): void {
+  async #linkLate(waiting: IndexedEntry[]): Promise<void> {
     for (let left = waiting; left.length > 0; ) {
-      const unresolved = left.filter(
-        (entry) => !this.#link(entry, this.#find(entry.linkTarget, false) ?? this.#findRemoved(entry.linkTarget)),
-      );
+      const unresolved: IndexedEntry[] = [];
+      for (const entry of left) {
+        await this.#breathe();
+        const target = this.#find(entry.linkTarget, false) ?? this.#findRemoved(entry.linkTarget);
+        if (!this.#link(entry, target)) unresolved.push(entry);
+      }
       if (unresolved.length === left.length) throw danglingLink(left[0] as IndexedEntry);
       left = unresolved;
     }
   }
 
-  #applyWhiteouts(layer: LayerIndex): void {
+  async #applyWhiteouts(layer: LayerIndex): Promise<void> {
     if (layer.whiteouts.length + layer.opaques.length === 0) return;
     const own = new Set(layer.entries.map((entry) => entry.path));
     for (const path of layer.opaques) {
+      await this.#breathe();
       const directory = this.#lower(path, own);
       if (!directory?.children) continue;
       for (const [name, child] of directory.children) this.#removed.set(path === "" ? name : `${path}/${name}`, child);
       directory.children.clear();
     }
     for (const path of layer.whiteouts) {
+      await this.#breathe();
       const { parent, name } = split(path);
       const children = this.#lower(parent, own)?.children;
       const child = children?.get(name);
@@ -118,6 +140,7 @@ class MergedTree {
 
   #findRemoved(path: string): Inode | undefined {
     for (let end = path.length; end > 0; end = path.lastIndexOf("/", end - 1)) {
+      this.#budget.addStep();
       const top = this.#removed.get(path.slice(0, end));
       if (!top) continue;
       const rest = path
@@ -131,7 +154,7 @@ class MergedTree {
 
   /** What stands at `path`; undefined where nothing does. Links in between are followed inside the image. */
   #find(path: string, followLast: boolean): Inode | undefined {
-    const walk = new Walk(path);
+    const walk = new Walk(path, this.#budget);
     let current: Inode[] = [this.root];
     for (let name = walk.next(); name !== undefined; name = walk.next()) {
       if (name === "..") {
@@ -151,7 +174,7 @@ class MergedTree {
 
   /** The children of the directory at `path`, made where missing; links to directories are followed. */
   #directory(path: string): Map<string, Inode> {
-    const walk = new Walk(path);
+    const walk = new Walk(path, this.#budget);
     let current: Map<string, Inode>[] = [childrenOf(this.root)];
     for (let name = walk.next(); name !== undefined; name = walk.next()) {
       const children = current.at(-1) as Map<string, Inode>;
@@ -169,6 +192,7 @@ class MergedTree {
         continue;
       }
       // Nothing, or a file of a lower layer that an entry below its name replaces.
+      this.#budget.addNode();
       const made = impliedDirectory();
       children.set(name, made);
       current.push(childrenOf(made));
@@ -181,10 +205,12 @@ class MergedTree {
 class Walk {
   readonly #path: string;
   readonly #names: string[];
+  readonly #budget: ImportBudget;
   #followed = 0;
 
-  constructor(path: string) {
+  constructor(path: string, budget: ImportBudget) {
     this.#path = path;
+    this.#budget = budget;
     this.#names = path.split("/").filter(Boolean).reverse();
   }
 
@@ -193,6 +219,7 @@ class Walk {
   }
 
   next(): string | undefined {
+    this.#budget.addStep();
     return this.#names.pop();
   }
 

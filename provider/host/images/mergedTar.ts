@@ -50,6 +50,7 @@ async function* mergedEntries(
         `a merged path has ${path.length} bytes: ${printable(path.slice(0, 80))}…`,
       );
     }
+    budget.addNames(path.length);
     if (!inode.children) firstPaths.set(inode, path);
     if (inode.type === "file" && inode.size > 0) contents[inode.layer]?.set(inode.ordinal, { inode, path });
     else yield encodeTarHeader(entryOf(inode, path));

@@ -17,10 +17,11 @@ export async function packLayers(path: string, image: LayeredImage, access: Sour
   const { limits, signal, progress } = access;
   const count = image.layers.length;
   progress(`reading ${count === 1 ? "1 layer" : `${count} layers`}`);
-  const indexes = await indexLayers(image, access);
+  const budget = new ImportBudget(limits);
+  const indexes = await indexLayers(image, budget, access);
   const dropped = indexes.reduce((sum, { droppedDevices }) => sum + droppedDevices, 0);
   if (dropped > 0) progress(`left out ${dropped} device nodes`);
-  const root = mergeLayers(indexes);
+  const root = await mergeLayers(indexes, budget, signal);
   requireRootfs(image, root.children ?? new Map());
   progress("writing the file system");
   await packSquashfs(
@@ -36,8 +37,7 @@ export async function packLayers(path: string, image: LayeredImage, access: Sour
   );
 }
 
-async function indexLayers(image: LayeredImage, access: SourceAccess): Promise<LayerIndex[]> {
-  const budget = new ImportBudget(access.limits);
+async function indexLayers(image: LayeredImage, budget: ImportBudget, access: SourceAccess): Promise<LayerIndex[]> {
   const failed = new AbortController();
   const signal = AbortSignal.any([access.signal, failed.signal]);
   const indexes: LayerIndex[] = [];

@@ -7,7 +7,7 @@ import zlib from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { createImageStore, type ImageStore, parseImageReference } from "../../../provider/host/images";
 import { blobPath, digestOf, writeLayout, writeMultiPlatformLayout } from "./testLayout";
-import { directory, file, hardLink, symlink, type TestEntry, tarOf } from "./testTar";
+import { directory, file, hardLink, sparseTar, symlink, type TestEntry, tarOf } from "./testTar";
 import { treeOfDirectory, treeOfSquashfs } from "./testTree";
 
 const isRoot = process.getuid?.() === 0;
@@ -437,13 +437,4 @@ async function expectNothingLeft(): Promise<void> {
     names.every((name) => name === ".importing" || /^[0-9a-f]{64}$/.test(name)),
   );
   expect(await readdir(join(dataDir, "images", ".importing"))).toEqual([]);
-}
-
-/** A tar of one sparse file without any content. */
-function sparseTar(size: number): Buffer {
-  const directory = execFileSync("mktemp", ["-d"]).toString().trim();
-  execFileSync("truncate", ["-s", String(size), join(directory, "holes")]);
-  const tar = execFileSync("tar", ["-c", "--sparse", "--format=pax", "-C", directory, "holes"]);
-  execFileSync("rm", ["-r", directory]);
-  return tar;
 }

@@ -225,6 +225,7 @@ describe("mergeLayers", () => {
   it.each([
     ["entries", { entries: 3 }, /more than the allowed 3 entries/],
     ["bytes", { totalBytes: 2000 }, /more than the allowed 2000 bytes/],
+    ["names", { allNamesBytes: 8 }, /names, links and attributes of more than the allowed 8 bytes/],
     ["long paths", { pathBytes: 4 }, /at most 4 are allowed/],
     ["long names", { nameBytes: 2 }, /at most 2 are allowed/],
   ])("stops at its limit of %s", async (_, limits, message) => {
@@ -233,6 +234,35 @@ describe("mergeLayers", () => {
       code: "ImageInvalid",
       message: expect.stringMatching(message),
     });
+  });
+
+  const long = Array.from({ length: 100 }, (_, index) => String(index % 10)).join("/");
+  const count = Array.from({ length: 200 }, (_, index) => index);
+  it.each<[string, TestEntry[], RegExp]>([
+    ["directories that only paths speak of", count.map((each) => file(`${each}/${long}`)), /allowed 1000 entries/],
+    [
+      "attributes",
+      count.map((each) => file(String(each), "", { xattrs: { "user.x": "y".repeat(100) } })),
+      /allowed 10000 bytes/,
+    ],
+    [
+      "ways through links",
+      [symlink("up", "../".repeat(40)), directory("0"), ...count.map((each) => file(`${"up/".repeat(30)}0/${each}`))],
+      /allowed 64000 steps/,
+    ],
+    [
+      "hard links that wait for each other",
+      [...count, ...count].map((_, index) => hardLink(String(index), String(index + 1))).concat(file("400")),
+      /allowed 64000 steps/,
+    ],
+  ])("stops at a limit when few entries make many %s", async (_, layer, message) => {
+    const limits = {
+      ...defaultImageLimits,
+      entries: 1000,
+      allNamesBytes: message.source.includes("bytes") ? 10_000 : 1e6,
+    };
+    const refused = treeWithin(limits, layer);
+    await expect(refused).rejects.toMatchObject({ message: expect.stringMatching(message), hint: expect.any(String) });
   });
 });
 
@@ -262,5 +292,5 @@ async function treeWithin(limits: ImageLimits, ...layers: TestEntry[][]): Promis
     await writeFile(path, tarOf(entries));
     indexes.push(await indexLayer({ label: "layer", path }, budget, { whiteouts: true }));
   }
-  return mergeLayers(indexes);
+  return mergeLayers(indexes, budget);
 }

@@ -1,3 +1,7 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { paddingAfter, type TarEntry, type TarEntryType } from "../../../provider/host/images/tar/tarEntry";
 import { TarReader } from "../../../provider/host/images/tar/tarReader";
 import { encodeTarHeader, tarEnd } from "../../../provider/host/images/tar/tarWriter";
@@ -37,6 +41,18 @@ export function tarOf(entries: TestEntry[]): Buffer {
     return [encodeTarHeader(tarEntryOf(entry, data.length)), data, Buffer.alloc(paddingAfter(data.length))];
   });
   return Buffer.concat([...blocks, tarEnd]);
+}
+
+/** A tar of one sparse file without any content, as GNU tar writes it. */
+export function sparseTar(size: number, format: "gnu" | "pax" = "pax"): Buffer {
+  const folder = mkdtempSync(join(tmpdir(), "sparse-"));
+  try {
+    writeFileSync(join(folder, "holes"), "");
+    truncateSync(join(folder, "holes"), size);
+    return execFileSync("tar", ["-c", "--sparse", `--format=${format}`, "-C", folder, "holes"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 /** All entries of a tar with their contents, by our own reader. */

@@ -19,6 +19,11 @@ const entryTypes: Record<string, TarEntryType> = {
   "6": "fifo",
 };
 
+/** Tools write three at most before an entry, and one of defaults. */
+const mostHeaders = 64;
+/** Tools fill up to a block of at most some MiB. */
+const mostPadding = 64 * 1024 * 1024;
+
 /**
  * Reads a tar stream entry by entry: ustar, pax (byte-exact attributes), GNU long names, GNU sparse files of every
  * version, large and negative numbers. Rejects with `ImageInvalid`.
@@ -42,15 +47,17 @@ export class TarReader {
     let pax: PaxRecord[] = [];
     let longName: string | undefined;
     let longLink: string | undefined;
+    let headers = 0;
     for (;;) {
       const header = await this.#cursor.take(blockBytes);
       if (header.length === 0 && pax.length === 0 && longName === undefined && longLink === undefined) return undefined;
       if (header.length < blockBytes) throw truncated("in a header");
       if (isZeroBlock(header)) {
-        await this.#cursor.skip(Number.POSITIVE_INFINITY);
+        await this.#finishArchive();
         return undefined;
       }
       requireChecksum(header);
+      if (++headers > mostHeaders) throw invalid(`an entry has more than ${mostHeaders} headers`);
       const flag = String.fromCharCode(header[156] as number);
       if (flag === "x") pax = paxRecords(await this.#extension(header));
       else if (flag === "L") longName = textOf(await this.#extension(header));
@@ -142,6 +149,12 @@ export class TarReader {
     if (rest > 0 && (await this.#cursor.skip(rest)) < rest) throw this.#truncatedBody();
     this.#stored = 0;
     this.#padding = 0;
+  }
+
+  /** To the end of the source, whose digest counts padding too. */
+  async #finishArchive(): Promise<void> {
+    if ((await this.#cursor.skip(mostPadding)) < mostPadding) return;
+    throw invalid(`the tar stream goes on for more than ${mostPadding} bytes after its end`);
   }
 
   #truncatedBody(): SandboxesError {
