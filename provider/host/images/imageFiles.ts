@@ -1,9 +1,9 @@
-import { createHash } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { copyFile, link, mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { SandboxesError } from "../../client/errors";
+import { hashFile } from "./hashFile";
 import { imageConfigSchema } from "./imageConfig";
 import type { StoredImage } from "./imageStore";
 import { digestSchema } from "./ociDocuments";
@@ -68,13 +68,8 @@ export async function publishImage(made: string, target: string, record: ImageRe
 
 /** Digest and size of the squashfs in a directory. */
 export async function describeRootfs(directory: string): Promise<{ rootfsDigest: string; sizeBytes: number }> {
-  const hash = createHash("sha256");
-  let sizeBytes = 0;
-  for await (const chunk of createReadStream(rootfsPath(directory), { highWaterMark: 1024 * 1024 })) {
-    hash.update(chunk);
-    sizeBytes += chunk.length;
-  }
-  return { rootfsDigest: `sha256:${hash.digest("hex")}`, sizeBytes };
+  const { digest, sizeBytes } = await hashFile(rootfsPath(directory));
+  return { rootfsDigest: digest, sizeBytes };
 }
 
 /** Takes over the squashfs of another directory; shares its blocks where the file system can. */

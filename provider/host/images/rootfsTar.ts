@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { SandboxesError } from "../../client/errors";
+import { hashFile } from "./hashFile";
 import { emptyImageConfig } from "./imageConfig";
 import type { LayeredImage } from "./layeredImage";
 
@@ -14,11 +13,7 @@ export async function resolveRootfsTar(path: string, signal?: AbortSignal): Prom
       hint: "pack a directory first: tar -C DIR -cf rootfs.tar .",
     });
   }
-  // A stream that is made over an aborted signal fails before anybody listens, which ends the whole process.
-  signal?.throwIfAborted();
-  const hash = createHash("sha256");
-  for await (const chunk of createReadStream(path, { highWaterMark: 1024 * 1024, signal })) hash.update(chunk);
-  return `sha256:${hash.digest("hex")}`;
+  return (await hashFile(path, signal)).digest;
 }
 
 /** The tar as an image of one layer; its digest is verified while it is read. */
