@@ -33,6 +33,7 @@ async function main(): Promise<void> {
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   rmSync("bench/results/latest.jsonl", { force: true });
   const load = loadavg()[0] ?? 0;
+  if (process.env.BENCH_PRIORITY) process.stdout.write("Measured at real-time priority, before all other work.\n");
   if (load > 0.5) process.stdout.write(`The machine is busy (load ${load.toFixed(1)}): read ratios, not times.\n`);
   const results: Result[] = [];
   for (const name of names) results.push(...((await benches[name]?.({ rounds })) ?? []));
