@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Archives } from "./crash/archives";
-import { auditLeftovers } from "./crash/audit";
+import { auditLeftovers, controlGroups } from "./crash/audit";
 import { auditRecords } from "./crash/auditRecords";
 import { type Blow, CrashedHost } from "./crash/crashedHost";
+import { sharedVolume } from "./crash/guestPrograms";
 import { markVariable } from "./crash/hostProcesses";
 import { Ledger } from "./crash/ledger";
 import { SeededRandom } from "./crash/seededRandom";
@@ -50,6 +51,7 @@ afterEach(async () => {
   await host.close();
   vi.unstubAllEnvs();
   await expect.poll(() => host.processes()).toEqual([]);
+  expect([...controlGroups(host.dataDir)]).toEqual([]);
   rmSync(folder, { recursive: true });
 });
 
@@ -67,16 +69,19 @@ test(`after kill -9 of anything at ${points} points nothing is lost and nothing 
   const { id: baseImage } = await group.diskImages.create({ image: { base } });
   ledger.images.set(baseImage, { id: baseImage, fate: "lives", isKept: true });
   await group.diskImages.waitUntilReady(baseImage);
+  const rest = host.connectRest(groupName);
+  ledger.volumes.set(sharedVolume, { id: sharedVolume, fate: "lives", isShared: true });
+  await rest.putVolume(sharedVolume, { type: "AzureBlob" });
 
   const makeArchive = archives.other.bind(archives);
   const crew = Array.from({ length: workers }, (_, index) => {
-    return new Worker(`w${index}`, { api, ledger, random: random.fork(), baseImage, makeArchive });
+    return new Worker({ name: `w${index}`, group, rest, ledger, random: random.fork(), baseImage, makeArchive });
   });
   const killer = random.fork();
   const blows: Blow[] = [];
   while (blows.length < points) {
-    const rest = new AbortController();
-    const working = Promise.all(crew.map((worker) => worker.run(rest.signal)));
+    const pause = new AbortController();
+    const working = Promise.all(crew.map((worker) => worker.run(pause.signal)));
     const before = blows.length;
     await within(startWithinMs, async () => ledger.living().length >= sandboxesAtStart);
     while (blows.length < Math.min(before + pointsOfRound, points)) {
@@ -88,23 +93,27 @@ test(`after kill -9 of anything at ${points} points nothing is lost and nothing 
       if (!blow) continue;
       blows.push(blow);
       const victim = ledger.sandboxes.get(blow.machine ?? "");
-      if (victim?.fate === "lives") victim.isKilled = true;
+      // One that may be stopped by now was maybe on disk already.
+      if (victim && ledger.lives(victim) && !victim.states.has("Stopped")) victim.isKilled = true;
     }
     await sleep(killer.between(0, 500));
-    rest.abort();
+    pause.abort();
     await working;
+
     await quiet();
-    const { findings, records } = await auditRecords(group, ledger, host.killedMachines);
+
+    const findings = await auditRecords({ group, rest, ledger, killedMachines: host.killedMachines });
+
     const faults = faultsIn(join(host.dataDir, "host.log"));
     expect([...ledger.violations, ...host.complaints, ...faults, ...findings], story(blows, ledger)).toEqual([]);
     await expect
-      .poll(() => auditLeftovers(host, records, join(folder, "tmp")), {
+      .poll(() => auditLeftovers(host, group, join(folder, "tmp")), {
         timeout: 10_000,
         message: story(blows, ledger),
       })
       .toEqual([]);
   }
-  await api.close();
+  await Promise.all([api.close(), rest.close()]);
   process.stdout.write(`${story(blows, ledger)}\n`);
 });
 
@@ -139,7 +148,7 @@ function faultsIn(logFile: string): string[] {
 function story(blows: Blow[], ledger: Ledger): string {
   const count = (victim: string) => blows.filter((blow) => blow.victim === victim).length;
   const last = blows.slice(-pointsOfRound).map(({ victim, machine }) => `${victim} ${machine ?? ""}`.trim());
-  const killed = `${count("daemon")} daemons, ${count("spawner")} spawners, ${count("machine")} machines`;
+  const killed = `${count("daemon")} daemons (${count("asked daemon")} more were asked to end), ${count("spawner")} spawners, ${count("machine")} machines`;
   const done = [...ledger.counts].sort(([a], [b]) => a.localeCompare(b)).map(([what, n]) => `${n} ${what}`);
   return `seed ${seed}: killed ${killed} (last ${last.join(", ")}); answers: ${done.join(", ")}`;
 }

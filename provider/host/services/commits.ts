@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { createWriteStream } from "node:fs";
 import { mkdir, readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { SandboxesError } from "../../client/errors";
 import type { Labels } from "../../client/wire/labels";
@@ -12,6 +12,7 @@ import type { Vm } from "../vm/driver";
 import type { DiskImageService } from "./diskImages";
 import type { SandboxService } from "./sandboxes";
 
+const extension = ".tar";
 /** Azure's Python SDK gives up on a silent answer after 300 s. */
 const readWithinMs = 280_000;
 
@@ -21,7 +22,7 @@ export class CommitService {
   readonly #diskImages: DiskImageService;
   readonly #directory: string;
 
-  /** `directory` is for files on their way, which are gone with the next start. */
+  /** `directory` is for files on their way. */
   constructor(parts: { sandboxes: SandboxService; diskImages: DiskImageService; directory: string }) {
     this.#sandboxes = parts.sandboxes;
     this.#diskImages = parts.diskImages;
@@ -33,7 +34,8 @@ export class CommitService {
    * the image is built. It starts as the sandbox's own image does. Throws `NotRunning` for a stopped sandbox.
    */
   async create(groupKey: string, sandboxId: string, labels: Labels = {}): Promise<DiskImageRecord> {
-    const path = join(this.#directory, `${randomUUID()}.tar`);
+    const id = randomUUID();
+    const path = this.#fileOf(id);
     await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     try {
       const sandbox = await this.#sandboxes.whileRunning(groupKey, sandboxId, async (record, vm) => {
@@ -43,17 +45,23 @@ export class CommitService {
       const config = sandbox.imageConfig ?? emptyImageConfig;
       const commit = { sandboxId: sandbox.id, config };
       const base = await this.#diskImages.baseOf(sandbox);
-      return await this.#diskImages.createFromFile(groupKey, { path, base, labels, commit });
+      return await this.#diskImages.createFromFile(groupKey, { id, path, base, labels, commit });
     } catch (error) {
       await rm(path, { force: true });
       throw error;
     }
   }
 
-  /** What a former process left on its way. */
-  async removeLeftovers(): Promise<void> {
+  /** After a restart: goes on with images whose files had all been read, and drops what else is on its way. */
+  async recover(): Promise<void> {
+    this.#diskImages.restartCommits((id) => this.#fileOf(id));
     const names = await readdir(this.#directory).catch(() => []);
-    for (const name of names) await rm(join(this.#directory, name), { force: true });
+    const leftovers = names.filter((name) => !this.#diskImages.isBuilding(basename(name, extension)));
+    for (const name of leftovers) await rm(join(this.#directory, name), { force: true });
+  }
+
+  #fileOf(diskImageId: string): string {
+    return join(this.#directory, `${diskImageId}${extension}`);
   }
 }
 

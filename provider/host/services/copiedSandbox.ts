@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { SandboxesError } from "../../client/errors";
+import { cpuMillis } from "../../client/wire/quantities";
 import type { SandboxRecord } from "../store/sandboxStore";
 import type { SnapshotRecord } from "../store/snapshotStore";
 import type { Vm, VmCapabilities } from "../vm/driver";
@@ -39,7 +40,8 @@ export async function restoreSandbox(
 ): Promise<{ record: SandboxRecord; vm: Vm }> {
   const snapshot = snapshots.source(record.groupKey, record.sourcesRef);
   if (!snapshot) throw new SandboxesError("Internal", "the record of a copy names no snapshot");
-  const restore = () => driver.restore(snapshots.directoryOf(snapshot.id), { vmId: record.id, signal });
+  const options = { vmId: record.id, cpuMillis: cpuMillis(record.resources.cpu), signal };
+  const restore = () => driver.restore(snapshots.directoryOf(snapshot.id), options);
   const vm = await admission.start(record.groupKey, restore, signal);
   await refreshGuest(record.id, vm);
   return { vm, record };

@@ -72,17 +72,16 @@ export class DiskImageService {
   /** The same of a file of this host's own, a tar of a root file system, which is removed in the end. */
   async createFromFile(
     groupKey: string,
-    made: { path: string; base: string; labels: Labels; commit: NonNullable<DiskImageRecord["commit"]> },
+    made: { id: string; path: string; base: string; labels: Labels; commit: NonNullable<DiskImageRecord["commit"]> },
   ): Promise<DiskImageRecord> {
     const now = timestamp();
-    const { path, base, labels, commit } = made;
+    const { id, path, base, labels, commit } = made;
     const record: DiskImageRecord = {
-      ...{ id: randomUUID(), groupKey, base, labels, commit },
+      ...{ id, groupKey, base, labels, commit },
       ...{ state: "Building", createdAt: now, updatedAt: now },
     };
     this.#store.put(record);
-    const built = this.#build(record, `rootfs:${path}`).finally(() => rm(path, { force: true }));
-    await settledWithin(built, answerWithinMs);
+    await settledWithin(this.#buildFile(record, path), answerWithinMs);
     return this.#store.get(groupKey, record.id) ?? record;
   }
 
@@ -99,9 +98,18 @@ export class DiskImageService {
   restart(groupExists: (groupKey: string) => boolean): void {
     for (const record of this.#store.all()) {
       if (!groupExists(record.groupKey)) this.#store.delete(record.id);
-      else if (record.state === "Building" && record.commit) this.#fail(record, "the host ended while it was built");
-      else if (record.state === "Building") void this.#build(record);
+      else if (record.state === "Building" && !record.commit) void this.#build(record);
     }
+  }
+
+  /** The same for images out of files of this host's own, which are whole once there is a record. */
+  restartCommits(fileOf: (id: string) => string): void {
+    const unfinished = this.#store.all().filter(({ state, commit }) => state === "Building" && commit);
+    for (const record of unfinished) void this.#buildFile(record, fileOf(record.id));
+  }
+
+  isBuilding(id: string): boolean {
+    return this.#building.has(id);
   }
 
   /** Deletes all of a group. */
@@ -214,6 +222,12 @@ export class DiskImageService {
     return done;
   }
 
+  /** The file is removed once nobody needs it to go on. */
+  async #buildFile(record: DiskImageRecord, path: string): Promise<void> {
+    await this.#build(record, `rootfs:${path}`);
+    if (this.#store.find(record.id)?.state !== "Building") await rm(path, { force: true });
+  }
+
   async #import(record: DiskImageRecord, reference: string, signal: AbortSignal): Promise<void> {
     const update = (change: Partial<DiskImageRecord>) => {
       if (signal.aborted) return;
@@ -260,10 +274,6 @@ export class DiskImageService {
     this.letGo(holder);
     this.#holds.set(holder, release);
     return (await this.#images.get(digest)) !== undefined;
-  }
-
-  #fail(record: DiskImageRecord, message: string): void {
-    this.#store.put({ ...record, state: "Failed", message, errorCode: "InternalError", updatedAt: timestamp() });
   }
 }
 

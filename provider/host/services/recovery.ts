@@ -41,7 +41,7 @@ export async function recover(parts: RecoveryParts): Promise<void> {
   const groupExists = (groupKey: string) => groups.get(groupKey) !== undefined;
   diskImages.restart(groupExists);
   await parts.snapshots.recover(groupExists);
-  await parts.commits.removeLeftovers();
+  await parts.commits.recover();
   parts.lifecycle.start();
   const unfinished = records.filter(({ state }) => state === "Creating");
   for (const record of unfinished) sandboxes.createAgain(record, groups.get(record.groupKey)!);

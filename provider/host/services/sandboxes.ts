@@ -339,7 +339,10 @@ export class SandboxService {
     const { capabilities } = this.#parts.driver;
     checkIsolation(properties, capabilities);
     this.#keep(record.id, started.vm);
-    const running = this.#save(started.record, { state: "Running", isolation: capabilities.isolation });
+    const { isolation } = capabilities;
+    const running = this.#save(started.record, { state: "Running", isolation, lastActiveAt: timestamp() });
+    // Not from its creation on, which a template may have made long.
+    this.#parts.lifecycle?.touch(record.id);
     await this.#parts.network?.guestUp(running, started.vm.agent);
     // A copy has it already, in the midst of its work.
     if (!isCopy) startOwnProgram(running, started.vm, this.#parts);

@@ -55,6 +55,8 @@ export class SecretBox {
 
 function readKey(path: string): Buffer {
   const known = statSync(path, { throwIfNoEntry: false });
+  // Of a process that ended while it made one.
+  rmSync(draftOf(path), { force: true });
   if (!known) makeKey(path);
   else if ((known.mode & 0o077) !== 0) {
     throw new SandboxesError("Forbidden", "Cannot use secrets.key of the data directory: others may read it", {
@@ -70,8 +72,7 @@ function readKey(path: string): Buffer {
 
 /** Whole or not at all: half a key would lock away what is sealed with it. */
 function makeKey(path: string): void {
-  const draft = `${path}.new`;
-  rmSync(draft, { force: true });
+  const draft = draftOf(path);
   const file = openSync(draft, "wx", 0o600);
   try {
     writeSync(file, randomBytes(keyBytes));
@@ -81,4 +82,8 @@ function makeKey(path: string): void {
   }
   linkSync(draft, path);
   rmSync(draft);
+}
+
+function draftOf(path: string): string {
+  return `${path}.new`;
 }

@@ -58,8 +58,14 @@ export async function processesIn(directory: string, names: string[]): Promise<P
 async function startTimeOf(pid: number): Promise<string | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, "latin1").catch(() => "");
   // The name, in parentheses, may hold spaces; state is the first field after it.
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
+  const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const isOver = state === "X" || (state === "Z" && !(await hasThreads(pid)));
+  return isOver ? undefined : fields[18];
+}
+
+/** The first thread of a process may end before the others, which hold its memory, files and control groups. */
+async function hasThreads(pid: number): Promise<boolean> {
+  return (await readdir(`/proc/${pid}/task`).catch(() => [])).length > 1;
 }
 
 let knownBootId: string | undefined;

@@ -143,7 +143,8 @@ export class VolumeFiles {
 
   async #forgetUnlessOpen(ino: number): Promise<void> {
     for (const { opens, complete } of this.#mounts.values()) if (!complete || opens.has(ino)) return;
-    this.tree.forget(ino);
+    // In this order: what a process that ends in between leaves is found again.
     await this.contents.remove(ino);
+    this.tree.forget(ino);
   }
 }

@@ -1,43 +1,57 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { request } from "undici";
 import type { GroupApi } from "../../../provider/client/sandboxApi";
 import type { SandboxView } from "../../../provider/client/wire/sandboxes";
+import { auditImages, auditSnapshots } from "./auditCopies";
+import { auditSecrets, auditVolumes } from "./auditGroup";
+import type { GroupRest } from "./groupRest";
+import { askOutside, checkScript } from "./guestPrograms";
 import type { KnownSandbox, Ledger } from "./ledger";
-import { keyLabel } from "./workload";
+import { keyLabel } from "./sandboxActions";
+
+const sleeperLooks = 5;
+
+export interface Audited {
+  group: GroupApi;
+  rest: GroupRest;
+  ledger: Ledger;
+  /** Machines that we killed: only these may have failed. */
+  killedMachines: Set<string>;
+}
 
 /**
  * Compares the host's records with what it acknowledged, and runs a program in every sandbox. Takes over sandboxes
  * whose creation's answer was lost, and brings the ledger up to date where two possibilities were left.
  */
-export async function auditRecords(
-  group: GroupApi,
-  ledger: Ledger,
-  killedMachines: Set<string>,
-): Promise<{ findings: string[]; records: SandboxView[] }> {
+export async function auditRecords(audited: Audited): Promise<string[]> {
+  const { group, ledger } = audited;
   const records = await group.sandboxes.list();
   const findings: string[] = [];
   const byId = new Map(records.map((record) => [record.id, record]));
   for (const record of records) {
     const key = record.labels[keyLabel] ?? "";
     if (!ledger.sentKeys.has(key)) findings.push(`${record.id} was never asked for`);
-    if (!ledger.sandboxes.has(record.id)) ledger.add(record.id, key, stateOf(record), record.labels);
+    if (ledger.sandboxes.has(record.id)) continue;
+    ledger.add(record.id, key, stateOf(record), record.labels, record.createdAt ?? "");
   }
   for (const sandbox of ledger.sandboxes.values()) {
     const record = byId.get(sandbox.id);
-    if (record && sandbox.fate === "gone") findings.push(`${sandbox.id} was deleted and is ${record.state}`);
-    if (!record && sandbox.fate === "lives") findings.push(`${sandbox.id} is lost`);
+    const isOver = ledger.isOver(sandbox);
+    if (record && (sandbox.fate === "gone" || isOver)) findings.push(`${sandbox.id} is gone and is ${record.state}`);
+    if (!record && ledger.lives(sandbox)) findings.push(`${sandbox.id} is lost`);
     sandbox.fate = record ? "lives" : "gone";
-    if (record) findings.push(...(await auditSandbox(group, sandbox, record, killedMachines)));
+    // What may end while it is looked at tells nothing.
+    if (record && (ledger.lives(sandbox) || !sandbox.endsAtMs)) {
+      findings.push(...(await auditSandbox(audited, sandbox, record)));
+    }
   }
-  findings.push(...(await auditImages(group, ledger)));
-  return { findings, records: await group.sandboxes.list() };
+  findings.push(...(await auditSnapshots(audited)), ...(await auditImages(audited)));
+  findings.push(...(await auditVolumes(audited)), ...(await auditSecrets(audited)));
+  return findings;
 }
 
-async function auditSandbox(
-  group: GroupApi,
-  sandbox: KnownSandbox,
-  record: SandboxView,
-  killedMachines: Set<string>,
-): Promise<string[]> {
+async function auditSandbox(audited: Audited, sandbox: KnownSandbox, record: SandboxView): Promise<string[]> {
+  const { group, ledger, killedMachines } = audited;
   const findings: string[] = [];
   const { id, state } = record;
   if (!sandbox.labels.some((labels) => sameLabels(labels, record.labels))) {
@@ -52,43 +66,68 @@ async function auditSandbox(
   }
   if (sandbox.isKilled) findings.push(`${id} is ${state} though its machine was killed`);
   if (!sandbox.states.has(stateOf(record))) findings.push(`${id} is ${state}, not ${[...sandbox.states]}`);
-  sandbox.states = new Set(["Running"]);
   try {
-    if (state === "Stopped") await group.sandboxes.resume(id);
-    const command = "cat /tmp/token; echo alive";
-    const { stdout } = await group.sandboxes.execShell(id, { command, timeoutMs: 20_000 });
-    const isWhole = stdout === `${sandbox.token}\nalive\n` || (!sandbox.token && stdout.endsWith("alive\n"));
-    if (!isWhole) findings.push(`${id} printed ${JSON.stringify(stdout)}, not ${JSON.stringify(sandbox.token)}`);
+    const look = async () => [...(await awake(group, id)), ...(await auditPrograms(audited, sandbox))];
+    const looks = sandbox.traits.sleeps ? sleeperLooks : 1;
+    findings.push(...(await repeated(looks, look)));
+    // One stays on disk, for what it leaves there.
+    const others = ledger.living().filter(({ states }) => states.has("Stopped"));
+    if (state === "Stopped" && others.length === 0) await group.sandboxes.stop(id).catch(() => undefined);
+    const now = await group.sandboxes.get(id);
+    sandbox.states = new Set(sandbox.traits.sleeps ? ["Running", "Stopped"] : [stateOf(now)]);
   } catch (error) {
+    if (sandbox.endsAtMs && !ledger.lives(sandbox)) return findings; // Its time came while it was looked at.
     // What the host makes of it tells more.
     await sleep(3_000);
     const later = await group.sandboxes.get(id);
-    findings.push(
-      `${id} is ${state} and does not answer: ${error}; then ${later.state}: ${later.stateDetails?.failedReason}`,
-    );
+    const reason = later.stateDetails?.failedReason;
+    findings.push(`${id} is ${state} and does not answer: ${error}; then ${later.state}: ${reason}`);
   }
   return findings;
 }
 
-async function auditImages(group: GroupApi, ledger: Ledger): Promise<string[]> {
+/** It may go to sleep between two questions. */
+async function repeated<T>(times: number, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (times <= 1) throw error;
+    await sleep(500);
+    return repeated(times - 1, work);
+  }
+}
+
+/** Wakes it where it sleeps: by its port where it has one. */
+async function awake(group: GroupApi, id: string): Promise<string[]> {
+  const { state, ports } = await group.sandboxes.get(id);
+  const [port] = ports ?? [];
+  if (!port) {
+    if (state === "Stopped") await group.sandboxes.resume(id);
+    return [];
+  }
+  const { statusCode, body } = await request(`${port.url}/token`);
+  const text = await body.text();
+  // Nothing listens where the programs could not be started.
+  const isSetUp = (await group.sandboxes.execShell(id, { command: "test -e /tmp/program" })).exitCode === 0;
+  return isSetUp && statusCode !== 200 ? [`the port of ${id} answers ${statusCode} ${text}`] : [];
+}
+
+async function auditPrograms({ group }: Audited, { id, token, traits }: KnownSandbox): Promise<string[]> {
+  const shell = (command: string) => group.sandboxes.execShell(id, { command, timeoutMs: 60_000 });
+  if (token === undefined) {
+    // Its creation was lost, or what was to run in it: it runs programs.
+    const { stdout } = await shell("echo alive");
+    return stdout === "alive\n" ? [] : [`${id} printed ${JSON.stringify(stdout)}`];
+  }
   const findings: string[] = [];
-  const images = await group.diskImages.list();
-  const byId = new Map(images.map((image) => [image.id, image]));
-  for (const { id, image, status } of images) {
-    const base = image.base ?? "";
-    if (!ledger.sentSources.has(base)) findings.push(`image ${id} was never asked for`);
-    const isBroken = base.includes("broken");
-    if (!ledger.images.has(id)) ledger.images.set(id, { id, fate: "lives" });
-    const { state, message } = status;
-    if (state !== (isBroken ? "Failed" : "Ready")) findings.push(`image ${id} of ${base} is ${state}: ${message}`);
-    if (state === "Failed" && !message) findings.push(`image ${id} failed without a reason`);
-  }
-  for (const image of ledger.images.values()) {
-    const there = byId.has(image.id);
-    if (there && image.fate === "gone") findings.push(`image ${image.id} was deleted and is there`);
-    if (!there && image.fate === "lives") findings.push(`image ${image.id} is lost`);
-    image.fate = there ? "lives" : "gone";
-  }
+  const { stdout, stderr } = await shell(checkScript(traits));
+  if (stdout !== `${token}\n`) findings.push(`${id} (${JSON.stringify(traits)}) printed ${stdout}${stderr}`);
+  if (!traits.hasEgress) return findings;
+  const asked = await shell(askOutside);
+  if (asked.stdout !== "403\n403\n") findings.push(`${id} was answered from outside: ${JSON.stringify(asked)}`);
+  const { denied } = await group.sandboxes.egressDecisions(id);
+  const reasons = denied.slice(-2).map(({ reason }) => reason);
+  if (String(reasons) !== "address,defaultAction") findings.push(`${id} was denied by ${reasons}`);
   return findings;
 }
 

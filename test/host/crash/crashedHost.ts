@@ -1,13 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { embeddedHostStatus, ensureEmbeddedHost, stopEmbeddedHost } from "../../../provider/client/embeddedHost";
 import { SandboxApi } from "../../../provider/client/sandboxApi";
+import { openProcessorShares } from "../../../provider/host/vm/processorShare";
+import { GroupRest } from "./groupRest";
 import { type HostProcess, hostProcesses } from "./hostProcesses";
 import type { SeededRandom } from "./seededRandom";
 
 const pollMs = 100;
 
 export interface Blow {
-  victim: "daemon" | "spawner" | "machine";
+  /** The last is a daemon that is asked to end, as by a service manager. */
+  victim: "daemon" | "spawner" | "machine" | "asked daemon";
   pid: number;
   machine: string | undefined;
 }
@@ -19,6 +22,8 @@ export class CrashedHost {
   readonly #end = new AbortController();
   /** Machines that we killed: only these may have failed. */
   readonly killedMachines = new Set<string>();
+  /** Whether this machine lets it. */
+  limitsProcessors = false;
   readonly #complaints: string[] = [];
   #keeping: Promise<void> | undefined;
 
@@ -29,6 +34,7 @@ export class CrashedHost {
 
   /** Starts the daemon, now and whenever it is gone. */
   async keepUp(): Promise<void> {
+    this.limitsProcessors = (await openProcessorShares(this.dataDir)).missing === undefined;
     await ensureEmbeddedHost({ dataDir: this.dataDir });
     this.#keeping = this.#keep();
   }
@@ -51,19 +57,25 @@ export class CrashedHost {
     return [...this.#complaints];
   }
 
+  /** Of the group, what the client has no method for. */
+  connectRest(group: string): GroupRest {
+    return new GroupRest(this.connect().connection, group);
+  }
+
   /** `kill -9` of one process; of another kind where there is none of the drawn one. */
   strike(random: SeededRandom): Blow | undefined {
-    const drawn = random.weighted({ daemon: 35, spawner: 25, machine: 40 });
+    const drawn = random.weighted({ daemon: 35, spawner: 20, machine: 35, "asked daemon": 10 });
     const luck = random.next();
     const all = this.processes();
     for (const victim of new Set([drawn, "daemon", "machine"] as const)) {
-      const candidates = all.filter(({ kind }) => kind === victim).sort((a, b) => a.pid - b.pid);
+      const isAsked = victim === "asked daemon";
+      const candidates = all.filter(({ kind }) => kind === (isAsked ? "daemon" : victim)).sort((a, b) => a.pid - b.pid);
       const chosen = candidates[Math.floor(luck * candidates.length)];
       if (!chosen) continue;
       // Before it is dead: what is told of it may come at once.
       if (chosen.machine !== undefined) this.killedMachines.add(chosen.machine);
       try {
-        process.kill(chosen.pid, "SIGKILL");
+        process.kill(chosen.pid, isAsked ? "SIGTERM" : "SIGKILL");
       } catch {
         continue; // It ended by itself meanwhile.
       }
@@ -83,8 +95,8 @@ export class CrashedHost {
     const { signal } = this.#end;
     while (!signal.aborted) {
       await ensureEmbeddedHost({ dataDir: this.dataDir, signal }).catch((error: Error) => {
-        // A daemon that we killed while it started says nothing (128: by a signal).
-        if (!signal.aborted && !/it ended with 128/.test(error.message)) this.#complaints.push(error.message);
+        // A daemon that we killed while it started says nothing (128: by a signal), nor one that we asked to end.
+        if (!signal.aborted && !/it ended with (0|128)\b/.test(error.message)) this.#complaints.push(error.message);
       });
       await sleep(pollMs, undefined, { signal }).catch(() => undefined); // The loop looks at the signal.
     }

@@ -49,3 +49,19 @@ function kindOf(program: string, words: string[], dataDir: string): HostProcess[
   if (program === "spawner" && words.includes("serve")) return "spawner";
   return words.includes("serve") && words.includes(dataDir) ? "daemon" : "other";
 }
+
+/** TCP ports that a process listens on. */
+export function listeningPorts(pid: number): number[] {
+  const sockets = new Set<string>();
+  for (const descriptor of readdirSync(`/proc/${pid}/fd`)) {
+    try {
+      sockets.add(readlinkSync(`/proc/${pid}/fd/${descriptor}`));
+    } catch {
+      // Closed while we looked.
+    }
+  }
+  const tables = ["tcp", "tcp6"].flatMap((name) => readFileSync(`/proc/${pid}/net/${name}`, "utf8").split("\n"));
+  const entries = tables.map((line) => line.trim().split(/\s+/));
+  const listening = entries.filter(([, , , state, ...rest]) => state === "0A" && sockets.has(`socket:[${rest[5]}]`));
+  return listening.map(([, address]) => Number.parseInt(address?.split(":").at(-1) ?? "", 16));
+}

@@ -129,6 +129,18 @@ describe("a lifecycle", () => {
     await expect.poll(async () => (await view(id)).state).toBe("Stopped");
   });
 
+  test("counts from the moment on that a sandbox runs, however long that took", async () => {
+    host.machines.beforeClone = () => sleep(1_200);
+    const lifecycle = idleAfter(1);
+    const made = await call("PUT", sandboxes, {
+      sourcesRef: { diskImage: { name: "ubuntu", isPublic: true } },
+      lifecycle,
+    });
+    expect(made.body.state).toBe("Running");
+    expect((await post(made.body.id, "executeShellCommand", { command: "echo used" })).body.stdout).toBe("used\n");
+    await expect.poll(async () => (await view(made.body.id)).state, { timeout: 5_000 }).toBe("Stopped");
+  });
+
   test("counts programs under way and files as use, looking at it as none", async () => {
     const [used, looked] = [
       await host.sandbox({ lifecycle: idleAfter(0.4) }),

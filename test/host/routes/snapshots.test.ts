@@ -85,6 +85,21 @@ describe("snapshots", () => {
     expect((await copyOf(missing)).body.errors).toHaveProperty(["sourcesRef.snapshot"]);
   });
 
+  test("make sandboxes that may use as much of the processors as theirs", async () => {
+    const driver = host.machines.driver();
+    const given: (number | undefined)[] = [];
+    const restore: typeof driver.restore = (directory, options) => {
+      given.push(options.cpuMillis);
+      return driver.restore(directory, options);
+    };
+    await host.disconnect();
+    await host.server.stop();
+    await host.start({ driver: { ...driver, restore } });
+    const { id } = await snapshotOf(await host.sandbox({ resources: { cpu: "500m", memory: "512Mi" } }));
+    expect((await copyOf(id)).body.resources.cpu).toBe("500m");
+    expect(given).toEqual([500]);
+  });
+
   test("need a running sandbox", async () => {
     const id = await host.sandbox();
     await call("POST", `${sandboxes}/${id}/stop`);
@@ -170,15 +185,23 @@ describe("commits", () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  test("are failed when the host ended while they were built", async () => {
+  test("go on being built when the host has ended meanwhile, in whatever way", async () => {
     const id = await host.sandbox();
     host.shelf.beforeImport = () => new Promise(() => {});
     const { body } = await call("POST", `${sandboxes}/${id}/commit`, {});
     expect(body.diskImage.status.state).toBe("Building");
-    host.shelf.beforeImport = undefined;
+    const files = join(host.dataDir, "commits");
+    writeFileSync(join(files, `${missing}.tar`), "of a commit that was not answered");
     await host.restart();
-    const { status } = (await call("GET", `${images}/${body.diskImage.id}`)).body;
-    expect(status).toMatchObject({ state: "Failed", errorMessage: expect.stringContaining("host ended") });
-    expect(readdirSync(join(host.dataDir, "commits"))).toEqual([]);
+    expect(readdirSync(files)).toEqual([`${body.diskImage.id}.tar`]);
+    let archive = "";
+    host.shelf.beforeImport = async (reference) => {
+      archive = readFileSync(reference.replace("rootfs:", ""), "latin1");
+    };
+    await host.restart();
+    const image = async () => (await call("GET", `${images}/${body.diskImage.id}`)).body;
+    await expect.poll(image).toMatchObject({ status: { state: "Ready" }, image: { base: "ubuntu" } });
+    expect(archive).toContain("tmp/");
+    await expect.poll(() => readdirSync(files)).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -27,6 +27,16 @@ test("a box opens under no other label and not when a bit was changed", () => {
     expect(hasCode("Conflict")(caught(() => boxes.open("g/one", changed.toString("base64"))))).toBe(true);
   }
   expect(hasCode("Conflict")(caught(() => boxes.open("g/one", "")))).toBe(true);
+});
+
+test("a key that was not finished is no key, and does not stay", () => {
+  const draft = join(folder, "secrets.key.new");
+  writeFileSync(draft, "half");
+  const box = new SecretBox(folder).seal("g/one", "text");
+  expect(existsSync(draft)).toBe(false);
+  writeFileSync(draft, "of a process that ended right after");
+  expect(new SecretBox(folder).open("g/one", box)).toBe("text");
+  expect(existsSync(draft)).toBe(false);
 });
 
 test("equal texts make different boxes", () => {

@@ -12,6 +12,7 @@ const capabilities = [
   { capability: "x-ignore-shared", state: true },
   { capability: "events", state: true },
 ];
+const socketName = "state.sock";
 /** Bytes per second; QEMU's own limit is 128 MiB. */
 const unlimitedBandwidth = 2 ** 40;
 
@@ -62,14 +63,13 @@ async function migrate(qemu: QemuProcess, receive: (socket: Socket) => Promise<v
   const completed = migrationEnd(qemu);
   // Rejections are met where it is awaited.
   completed.catch(() => undefined);
-  const name = "state.sock";
   const directory = await open(qemu.directory, constants.O_RDONLY | constants.O_DIRECTORY);
   const server = createServer();
   try {
-    const connected = acceptOne(server, directory, name);
+    const connected = acceptOne(server, directory, socketName);
     await connected.listening;
     // Relative to QEMU's working directory, whose path may be longer than a socket's can.
-    await qemu.qmp.execute("migrate", { uri: `unix:${name}` });
+    await qemu.qmp.execute("migrate", { uri: `unix:${socketName}` });
     // A migration that fails before it connects would leave us waiting.
     const socket = await Promise.race([connected.socket, completed.then(() => connected.socket)]);
     try {
@@ -83,8 +83,13 @@ async function migrate(qemu: QemuProcess, receive: (socket: Socket) => Promise<v
   } finally {
     server.close();
     await directory.close();
-    await rm(join(qemu.directory, name), { force: true });
+    await removeMigrationSocket(qemu.directory);
   }
+}
+
+/** Left by a process that ended while it saved. Repeatable. */
+export async function removeMigrationSocket(directory: string): Promise<void> {
+  await rm(join(directory, socketName), { force: true });
 }
 
 function isFull(error: unknown): boolean {

@@ -17,6 +17,7 @@ import { buildTemplate } from "./buildTemplate";
 import { type Environment, prepareEnvironment, removeUnfinished } from "./environment";
 import { bootGuest, cloneGuest, continueGuest, type LaunchContext, type Launched } from "./launch";
 import { checkFacts, factsOf, type MachineFacts, readFacts, writeFacts } from "./machineFacts";
+import { removeMigrationSocket } from "./migration";
 import { findQemuProcess, markReady, type QemuProcess, removeTraces, removeVmDirectory } from "./qemuProcess";
 import { QemuVm } from "./qemuVm";
 import {
@@ -25,6 +26,7 @@ import {
   placeOwnFiles,
   readSaved,
   removeSaved,
+  removeUnfinishedSave,
   type SavedMachine,
   writeSaved,
 } from "./savedMachine";
@@ -143,7 +145,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   };
 
   /** From here on: to start is the host's own work. */
-  const limitProcessor = async (vm: Vm, { cpuMillis, spec }: MachineFacts): Promise<void> => {
+  const limitProcessor = async (vm: Pick<Vm, "id" | "pid">, { cpuMillis, spec }: MachineFacts): Promise<void> => {
     if (cpuMillis !== undefined && cpuMillis < spec.vcpus * 1000) await shares.limit(vm.id, vm.pid, cpuMillis);
   };
 
@@ -288,10 +290,18 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       if (!qemu) return undefined;
       try {
         const { status } = vmStatus.parse(await qemu.qmp.execute("query-status"));
-        if (stoodStill.has(status)) return register(vmId, qemu, { paused: true });
-        if (status !== "running") throw new SandboxesError("GuestFailed", `its virtual machine is "${status}"`);
-        const agent = await connectAgent(await qemu.connectAgentSocket(), { helloTimeoutMs: adoptHelloMs });
-        return register(vmId, qemu, { agent, paused: false });
+        const paused = stoodStill.has(status);
+        if (!paused && status !== "running") {
+          throw new SandboxesError("GuestFailed", `its virtual machine is "${status}"`);
+        }
+        const socket = paused ? undefined : await qemu.connectAgentSocket();
+        const agent = socket && (await connectAgent(socket, { helloTimeoutMs: adoptHelloMs }));
+        // A wake that was cut off may not have come to it; a machine of an earlier version has no facts.
+        const facts = await readFacts(directory).catch(() => undefined);
+        if (facts) await limitProcessor({ id: vmId, pid: qemu.identity.pid }, facts);
+        await removeUnfinishedSave(savedIn(directory));
+        await removeMigrationSocket(directory);
+        return register(vmId, qemu, { agent, paused });
       } catch (error) {
         qemu.qmp.close();
         throw error;
@@ -312,6 +322,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
       const saved = vms.has(vmId) ? undefined : await readSaved(savedIn(directory));
       if (!saved) return undefined;
       await removeTraces(directory);
+      await removeUnfinishedSave(savedIn(directory));
       return sizeOf(saved, directory);
     },
 

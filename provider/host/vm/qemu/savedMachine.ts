@@ -37,7 +37,7 @@ export async function writeSaved(
   save: (paths: { ramPath: string; statePath: string }) => Promise<void>,
   own: { directory: string; copy: boolean },
 ): Promise<SavedMachine> {
-  const work = `${directory}.new`;
+  const work = workOf(directory);
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { mode: 0o700, recursive: true });
   try {
@@ -84,12 +84,25 @@ export async function ownFiles(vmDirectory: string): Promise<string[]> {
   return all.filter((path) => !notItsOwn.includes(basename(path)));
 }
 
-/** Out of sight first; what is left of a removal that was cut off goes with the VM's directory. */
+/** What a save or a removal leaves that is cut off. */
+export async function removeUnfinishedSave(directory: string): Promise<void> {
+  for (const path of [workOf(directory), doomedOf(directory)]) await rm(path, { recursive: true, force: true });
+}
+
+/** Out of sight first. */
 export async function removeSaved(directory: string): Promise<void> {
-  const doomed = `${directory}.removed`;
+  const doomed = doomedOf(directory);
   await rm(doomed, { recursive: true, force: true });
   await rename(directory, doomed);
   await rm(doomed, { recursive: true, force: true });
+}
+
+function workOf(directory: string): string {
+  return `${directory}.new`;
+}
+
+function doomedOf(directory: string): string {
+  return `${directory}.removed`;
 }
 
 async function copyOwnFiles(vmDirectory: string, target: string): Promise<void> {
