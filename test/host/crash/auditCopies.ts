@@ -1,5 +1,6 @@
 import type { CreateSandboxContent } from "../../../provider/client/wire/sandboxes";
 import type { Audited } from "./auditRecords";
+import { inherited } from "./copyActions";
 import { checkScript } from "./guestPrograms";
 
 /** Snapshots are those that were acknowledged, and one of them is restored. */
@@ -10,8 +11,7 @@ export async function auditSnapshots({ group, ledger }: Audited): Promise<string
     const source = ledger.sandboxes.get(sandboxId ?? "");
     if (!source || !ledger.copied.has(source.id)) findings.push(`snapshot ${id} was never asked for`);
     if (ledger.snapshots.has(id)) continue;
-    const { isLimited } = source?.traits ?? {};
-    ledger.snapshots.set(id, { id, fate: "lives", token: source?.token, traits: { isLimited } });
+    ledger.snapshots.set(id, { id, fate: "lives", token: source?.token, traits: inherited(source?.traits ?? {}) });
   }
   findings.push(...compare("snapshot", [...ledger.snapshots.values()], new Set(views.map(({ id }) => id))));
   const known = [...ledger.snapshots.values()].findLast(({ fate, token }) => fate === "lives" && token !== undefined);

@@ -1,9 +1,14 @@
 import type { Caller } from "./caller";
-import type { KnownSandbox } from "./ledger";
+import type { KnownSandbox, Traits } from "./ledger";
 import { keyLabel, noteCreation } from "./sandboxActions";
 
 const maxSnapshots = 3;
 const maxImages = 3;
+
+/** What a copy has, too: no ports and no policy. */
+export function inherited({ isLimited, isSharing }: Traits): Traits {
+  return { isLimited, isSharing };
+}
 
 /** A snapshot, or the end of one. */
 export async function snapshot(caller: Caller, sandbox: KnownSandbox): Promise<void> {
@@ -16,13 +21,13 @@ export async function snapshot(caller: Caller, sandbox: KnownSandbox): Promise<v
     if (!gone.error) doomed.fate = "gone";
     return;
   }
+  // Refused of one that has a volume of its own.
+  if (sandbox.traits.disk) return;
   ledger.copied.add(sandbox.id);
   const { token } = sandbox;
   const made = await caller.call("snapshot", (signal) => group.snapshots.create(sandbox.id, {}, { signal }));
-  // A copy has no volumes, ports or policy of its own.
-  const { isLimited } = sandbox.traits;
   const { id } = made.value ?? {};
-  if (id) ledger.snapshots.set(id, { id, fate: "lives", token, traits: { isLimited } });
+  if (id) ledger.snapshots.set(id, { id, fate: "lives", token, traits: inherited(sandbox.traits) });
 }
 
 /** A sandbox out of a snapshot; undefined when there is none, or it could not be made. */
