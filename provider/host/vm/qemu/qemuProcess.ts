@@ -94,7 +94,7 @@ async function connect(
   ended: Promise<string>,
   signal: AbortSignal | undefined,
 ): Promise<QemuProcess> {
-  const qmp = openQmp(await connectUnix(directory, "qmp.sock", signal));
+  const qmp = openQmp(await reach(directory, "qmp.sock", signal));
   void qmp.execute("qmp_capabilities").catch(() => {
     // The command that follows meets the same end and tells it.
   });
@@ -103,6 +103,17 @@ async function connect(
     identity,
     qmp,
     ended,
-    connectAgentSocket: (agentSignal) => connectUnix(directory, "agent.sock", agentSignal),
+    connectAgentSocket: (agentSignal) => reach(directory, "agent.sock", agentSignal),
   };
+}
+
+/** Nobody listens any more on a socket of a QEMU that has ended. */
+async function reach(directory: string, name: string, signal: AbortSignal | undefined): Promise<Socket> {
+  try {
+    return await connectUnix(directory, name, signal);
+  } catch (error) {
+    if (!["ECONNREFUSED", "ECONNRESET", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    const why = ["QEMU ended", await lastWords(directory)].filter(Boolean).join(": ");
+    throw new SandboxesError("GuestFailed", why, { cause: error });
+  }
 }
