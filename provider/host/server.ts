@@ -216,10 +216,12 @@ function createServices(
   const diskImageStore = new DiskImageStore(database);
   const imagesInUse = new HeldKeys();
   const diskImages = new DiskImageService({ store: diskImageStore, images, imagesInUse, log });
-  const secrets = new SecretService({ store: new SecretStore(database), box: new SecretBox(options.dataDir) });
+  const box = new SecretBox(options.dataDir);
+  const secrets = new SecretService({ store: new SecretStore(database), box });
   const { egress, ports, network } = createNetwork({
     ...{ options, listen, tls, store: sandboxStore, log },
     secretValue: (groupKey, id, key) => secrets.secretValue(groupKey, id, key),
+    derive: (purpose) => box.derive(purpose),
     sandboxes: () => sandboxes,
   });
   const snapshotStore = new SnapshotStore(database);

@@ -1,5 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
 import { createAddressJudge } from "./egress/addresses";
+import { Authority } from "./egress/authority";
 import { createDial, type ResolveName } from "./egress/dial";
 import { EgressService } from "./egress/egressService";
 import { PortService } from "./ports/portService";
@@ -17,6 +18,8 @@ export interface NetworkOptions {
   egressAllowPrivate?: string[];
   /** In place of the machine's name servers. */
   resolveName?: ResolveName;
+  /** In place of the authorities that Node.js knows, for sites that are looked into; PEM. */
+  siteAuthorities?: string;
   /** Ports of this machine on which ports of sandboxes are served. */
   portRange?: { first: number; last: number };
 }
@@ -27,6 +30,8 @@ export interface NetworkParts {
   tls: ServerTls | undefined;
   store: SandboxStore;
   secretValue(groupKey: string, secretId: string, key: string | null | undefined): string;
+  /** Secret bytes that are the same after a restart. */
+  derive(purpose: string): Buffer;
   /** Made with the network that is returned. */
   sandboxes: () => SandboxService;
   log: HostLog;
@@ -39,8 +44,13 @@ export function createNetwork(parts: NetworkParts): {
   network: SandboxNetwork;
 } {
   const { options, listen, tls, store, secretValue, log } = parts;
+  let authority: Authority | undefined;
   const egress = new EgressService({
-    ...{ sandboxes: store, secretValue, log },
+    ...{ sandboxes: store, secretValue, log, siteAuthorities: options.siteAuthorities },
+    authority: () => {
+      authority ??= new Authority(parts.derive("egress authority"));
+      return authority;
+    },
     policies: new EgressPolicyStore(options.database),
     decisions: new EgressDecisionStore(options.database),
     dial: createDial(createAddressJudge(options.egressAllowPrivate ?? []), options.resolveName),

@@ -173,20 +173,8 @@ function hidesOthers(volumes: unknown): boolean {
 function egressSupport() {
   return {
     microvm: {
-      support: "partly",
-      text: 'the host does not open TLS: a path, methods, Transform and Rewrite want scheme: "http" in match',
-      refuses: (value: unknown) => {
-        const rules = isBag(value) ? value.rules : value;
-        return Array.isArray(rules) && rules.some(looksIntoTls);
-      },
+      support: "yes",
+      text: "https is opened only for hosts of which a rule looks at a path or method, or changes requests",
     },
   } as const;
-}
-
-function looksIntoTls(rule: unknown): boolean {
-  if (!isBag(rule) || !isBag(rule.match) || rule.match.scheme === "http") return false;
-  const { path, methods } = rule.match;
-  const type = isBag(rule.action) ? rule.action.type : undefined;
-  const looks = path !== undefined && path !== "*" && path !== "/*";
-  return looks || (Array.isArray(methods) && methods.length > 0) || type === "Transform" || type === "Rewrite";
 }

@@ -69,7 +69,6 @@ const everyMethod = {
     ...works("add_egress_host_rule", "get_egress_decisions", "get_egress_policy", "set_egress_default"),
     ...works("set_egress_policy"),
     "add_port:email": "NotSupported",
-    add_egress_transform_rule: "NotSupported",
-    add_egress_rewrite_rule: "NotSupported",
+    ...works("add_egress_transform_rule", "add_egress_rewrite_rule"),
   },
 };

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from "node:util";
 import { SandboxesError } from "../../client/errors";
 import type { EgressPolicy, EgressRule, HeaderTransform } from "../../client/wire/egress";
 import { parseHostPattern } from "./hostPattern";
-import { type EgressSection, nameOf, schemeOf } from "./policy";
+import { type EgressSection, nameOf, needsInspection } from "./policy";
 
 const maxRules = 200;
 const maxBytes = 256 * 1024;
@@ -38,7 +38,16 @@ export function checkPolicy(policy: EgressPolicy, limits: PolicyLimits = {}): Eg
   for (const [index, { pattern }] of (hostRules ?? []).entries()) {
     if (!parseHostPattern(pattern)) throw invalid(`hostRules[${index}]`, `"${pattern}" is no pattern for hosts`);
   }
-  for (const [index, rule] of (rules ?? []).entries()) checkRule(rule, `rule "${nameOf(rule, index)}"`, limits);
+  for (const [index, rule] of (rules ?? []).entries()) {
+    const name = `rule "${nameOf(rule, index)}"`;
+    checkRule(rule, name, limits);
+    if (section.trafficInspection === "None" && needsInspection(rule)) {
+      throw invalid(
+        name,
+        "it looks into https or changes it, and trafficInspection None forbids that: use Partial or Full",
+      );
+    }
+  }
   return section;
 }
 
@@ -83,18 +92,6 @@ function checkRule(rule: EgressRule, name: string, limits: PolicyLimits): void {
   if (action.routingMode && action.routingMode !== "Default") {
     throw unsupported(name, `this host has no routing mode "${action.routingMode}"`);
   }
-  const asks = [
-    ...(match.path && match.path !== "*" && match.path !== "/*" ? ["the path"] : []),
-    ...(match.methods?.length ? ["the method"] : []),
-    ...(action.type === "Transform" || action.type === "Rewrite" ? [`what ${action.type} changes`] : []),
-  ];
-  if (schemeOf(rule) !== "http" && asks.length > 0) {
-    throw unsupported(
-      name,
-      `${asks.join(" and ")} cannot be seen in https, which this host does not open`,
-      'match by host only, or say scheme: "http" in match',
-    );
-  }
   for (const header of action.headers ?? []) checkHeader(header, name, limits);
   if (action.type === "Rewrite") checkRewrite(action, name);
 }
@@ -133,7 +130,7 @@ function invalid(what: string, state: string): SandboxesError {
   return new SandboxesError("Invalid", `Cannot use the egress policy: ${what}: ${state}`, { field: "egressPolicy" });
 }
 
-function unsupported(what: string, state: string, hint?: string): SandboxesError {
+function unsupported(what: string, state: string): SandboxesError {
   const message = `Cannot enforce the egress policy: ${what}: ${state}`;
-  return new SandboxesError("Unsupported", message, { field: "egressPolicy", hint });
+  return new SandboxesError("Unsupported", message, { field: "egressPolicy" });
 }

@@ -10,9 +10,11 @@ import type { EgressPolicyRecord, EgressPolicyStore } from "../store/egressPolic
 import { rowId } from "../store/namedTable";
 import type { SandboxRecord, SandboxStore } from "../store/sandboxStore";
 import type { GuestAgent, GuestListener } from "../vm/guestAgent";
+import type { Authority } from "./authority";
 import { checkPolicy, sectionOf } from "./checkPolicy";
 import { DecisionLog } from "./decisionLog";
 import type { Dial } from "./dial";
+import { trustEnvironment, trustInGuest } from "./guestTrust";
 import { type CompiledPolicy, compilePolicy } from "./policy";
 import { createEgressProxy, type EgressProxy, type ProxiedGuest } from "./proxy";
 
@@ -25,6 +27,10 @@ export interface EgressServiceParts {
   policies: EgressPolicyStore;
   decisions: EgressDecisionStore;
   dial: Dial;
+  /** Made when the first sandbox needs it. */
+  authority(): Authority;
+  /** In place of the authorities that Node.js knows, for sites; PEM. */
+  siteAuthorities?: string;
   /** Throws when there is none. */
   secretValue(groupKey: string, secretId: string, key: string | null | undefined): string;
   log: HostLog;
@@ -45,13 +51,14 @@ export class EgressService implements SandboxNetwork {
   readonly #decisions: DecisionLog;
   readonly #agents = new Map<string, GuestAgent>();
   readonly #relays = new Map<string, Relay>();
+  readonly #trusting = new Map<string, { agent: GuestAgent; done: Promise<boolean> }>();
   readonly #guests = new Map<string, Guest>();
 
   constructor(parts: EgressServiceParts) {
     this.#parts = parts;
     this.#decisions = new DecisionLog(parts.decisions);
     this.#proxy = createEgressProxy({
-      dial: parts.dial,
+      ...{ dial: parts.dial, authority: () => parts.authority(), siteAuthorities: parts.siteAuthorities },
       failed: (error) => parts.log.error({ error: String(error) }, "the egress proxy failed unexpectedly"),
     });
   }
@@ -88,7 +95,10 @@ export class EgressService implements SandboxNetwork {
     saveChange(this.#parts.sandboxes, record, { egressPolicy, egressPolicyId: undefined });
     this.#changed(record.id);
     const agent = this.#agents.get(record.id);
-    if (agent) void this.#relay(record.id, agent);
+    if (agent) {
+      void this.#relay(record.id, agent);
+      void this.#trust(record.id, agent);
+    }
     return egressPolicy;
   }
 
@@ -99,7 +109,9 @@ export class EgressService implements SandboxNetwork {
   async guestUp(record: SandboxRecord, agent: GuestAgent): Promise<void> {
     this.#agents.set(record.id, agent);
     // Programs that slept go on with the proxy they know.
-    if (record.egressPolicy || record.egressPolicyId) await this.#relay(record.id, agent);
+    if (!record.egressPolicy && !record.egressPolicyId) return;
+    await this.#relay(record.id, agent);
+    await this.#trust(record.id, agent);
   }
 
   async environment({ id }: SandboxRecord): Promise<Record<string, string>> {
@@ -109,7 +121,9 @@ export class EgressService implements SandboxNetwork {
     if (!listener) return {};
     const proxy = `http://127.0.0.1:${listener.port}`;
     const none = "localhost,127.0.0.1,::1";
+    const isTrusted = await this.#trust(id, agent);
     return {
+      ...(isTrusted ? trustEnvironment : {}),
       ...{ HTTP_PROXY: proxy, http_proxy: proxy, HTTPS_PROXY: proxy, https_proxy: proxy },
       ...{ NO_PROXY: none, no_proxy: none },
     };
@@ -118,6 +132,7 @@ export class EgressService implements SandboxNetwork {
   removed(sandboxId: string): void {
     this.#agents.delete(sandboxId);
     this.#relays.delete(sandboxId);
+    this.#trusting.delete(sandboxId);
     this.#guests.delete(sandboxId);
     this.#decisions.delete(sandboxId);
   }
@@ -153,7 +168,11 @@ export class EgressService implements SandboxNetwork {
       ...{ createdAt: old?.createdAt ?? now, updatedAt: now },
     };
     policies.put(record);
-    for (const sandbox of this.#usersOf(record)) this.#changed(sandbox.id);
+    for (const { id } of this.#usersOf(record)) {
+      this.#changed(id);
+      const agent = this.#agents.get(id);
+      if (agent) void this.#trust(id, agent);
+    }
     return { record, created: !old };
   }
 
@@ -232,6 +251,26 @@ export class EgressService implements SandboxNetwork {
     });
     this.#guests.set(sandboxId, guest);
     return guest;
+  }
+
+  /** Where the policy has TLS looked into, the guest's programs must trust us: once for each connection to its agent. */
+  #trust(sandboxId: string, agent: GuestAgent): Promise<boolean> {
+    if (!this.#guest(sandboxId).policy().inspectsSomething) return Promise.resolve(false);
+    const known = this.#trusting.get(sandboxId);
+    if (known?.agent === agent) return known.done;
+    const done = answeredByGuest(sandboxId, async (signal) =>
+      trustInGuest(agent, this.#parts.authority().certificate, signal),
+    ).then(
+      () => true,
+      (error: unknown) => {
+        const facts = { sandbox: sandboxId, error: String(error) };
+        this.#parts.log.warn(facts, "a sandbox could not be given the authority for its inspected sites");
+        if (this.#trusting.get(sandboxId)?.agent === agent) this.#trusting.delete(sandboxId);
+        return false;
+      },
+    );
+    this.#trusting.set(sandboxId, { agent, done });
+    return done;
   }
 
   /** The listener in the guest, made once for each connection to its agent; undefined when it cannot be made. */

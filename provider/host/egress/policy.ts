@@ -2,7 +2,7 @@ import type { EgressPolicy, EgressRule, HeaderTransform } from "../../client/wir
 import { normalHost, parseHostPattern } from "./hostPattern";
 import { pathMatcher } from "./pathPattern";
 
-/** What is asked for. Of https a proxy knows the host only: method and path are undefined. */
+/** What is asked for. Of https that is not looked into the host alone is known: method and path are undefined. */
 export interface EgressRequest {
   scheme: "http" | "https";
   /** As `normalHost` gives it. */
@@ -27,17 +27,26 @@ export interface CompiledPolicy {
   decide(request: EgressRequest): Verdict;
   /** False when no request of that scheme to that host can be let through, whatever its method and path. */
   mayAllow(scheme: EgressRequest["scheme"], host: string): boolean;
+  /** True when a rule for https to that host asks for more than the host, or changes requests: TLS is to be opened. */
+  inspects(host: string): boolean;
+  /** True when that can be so for any host. */
+  inspectsSomething: boolean;
   /** False when nothing can ever leave: programs need not know of a proxy then. */
   allowsSomething: boolean;
 }
 
-export type EgressSection = Pick<EgressPolicy, "defaultAction" | "hostRules" | "rules" | "enforcementMode">;
+export type EgressSection = Pick<
+  EgressPolicy,
+  "defaultAction" | "hostRules" | "rules" | "enforcementMode" | "trafficInspection"
+>;
 
 interface CompiledRule {
   matches(request: EgressRequest): boolean;
   matchesHost(scheme: EgressRequest["scheme"], host: string): boolean;
   /** Looks at host and scheme only. */
   isPlain: boolean;
+  /** Has requests of https looked into. */
+  inspects: boolean;
   verdict: Omit<Verdict, "allowed">;
 }
 
@@ -56,6 +65,7 @@ export function compilePolicy({ defaultAction, hostRules, rules, enforcementMode
         matches: ({ host }: EgressRequest) => matches(host),
         matchesHost: (_scheme: string, host: string) => matches(host),
         isPlain: true,
+        inspects: false,
         verdict: { denied, reason: `hostRules[${index}]` },
       };
     }),
@@ -64,6 +74,11 @@ export function compilePolicy({ defaultAction, hostRules, rules, enforcementMode
   const isAudit = enforcementMode === "Audit";
   return {
     allowsSomething: isAudit || [...compiled.map(({ verdict }) => verdict), otherwise].some(({ denied }) => !denied),
+    inspects: (host) => {
+      const known = compiled.find((rule) => rule.matchesHost("https", host) && (rule.isPlain || rule.inspects));
+      return known?.inspects ?? false;
+    },
+    inspectsSomething: compiled.some(({ inspects }) => inspects),
     mayAllow: (scheme, host) => {
       const deciding = compiled.find(
         (rule) => rule.matchesHost(scheme, host) && (rule.isPlain || !rule.verdict.denied),
@@ -90,7 +105,7 @@ function compileRule(rule: EgressRule, index: number): CompiledRule {
   const { match, action } = rule;
   const denied = !action || action.type === "Deny";
   const matchesHost = parseHostPattern(match.host);
-  const matchesPath = match.path ? pathMatcher(match.path) : undefined;
+  const matchesPath = seesPath(rule) ? pathMatcher(match.path ?? "/") : undefined;
   const methods = match.methods?.length ? match.methods.map((method) => method.toUpperCase()) : undefined;
   const scheme = schemeOf(rule);
   const fits = (asked: EgressRequest["scheme"], host: string) =>
@@ -111,5 +126,18 @@ function compileRule(rule: EgressRule, index: number): CompiledRule {
       ...(path ? { path } : {}),
     };
   }
-  return { matches, matchesHost: fits, isPlain: !methods && !matchesPath, verdict };
+  const isPlain = !methods && !matchesPath;
+  return { matches, matchesHost: fits, isPlain, inspects: needsInspection(rule), verdict };
+}
+
+/** Whether a rule asks of https what only a look into TLS can tell, or change. */
+export function needsInspection(rule: EgressRule): boolean {
+  const { match, action } = rule;
+  const changes = action?.type === "Transform" || action?.type === "Rewrite";
+  return schemeOf(rule) !== "http" && (changes || seesPath(rule) || (match.methods?.length ?? 0) > 0);
+}
+
+/** A pattern for every path says nothing. */
+function seesPath({ match: { path } }: EgressRule): boolean {
+  return Boolean(path) && path !== "*" && path !== "/*";
 }

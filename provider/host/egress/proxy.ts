@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { isSandboxesError } from "../../client/errors";
 import { maxHeaderBytes, renderAnswer } from "../proxy/forward";
 import type { EgressDecision } from "../store/egressDecisionStore";
+import type { Authority } from "./authority";
 import type { Dial } from "./dial";
 import type { CompiledPolicy } from "./policy";
 import { proxyRequest, proxyUpgrade } from "./proxyRequest";
@@ -34,21 +35,29 @@ export interface EgressProxy {
 /** What is known of a connection from a guest. */
 export interface GuestConnection {
   guest: ProxiedGuest;
-  /** `host:port` of the tunnel in which it speaks plain HTTP. */
+  /** `host:port` of the tunnel in which it speaks HTTP. */
   authority?: string;
+  /** It speaks TLS with us, which we opened. */
+  isSecure?: boolean;
 }
 
 /** What a request is served with. */
 export interface ProxyParts {
   dial: Dial;
+  /** Made when the first guest needs it. */
+  authority(): Authority;
+  /** In place of the authorities that Node.js knows, PEM. */
+  siteAuthorities?: string;
   tunnels: Set<Tunnel>;
-  /** Serves plain HTTP that comes through a tunnel. */
+  /** Serves HTTP that comes through a tunnel. */
   serveInside(socket: Duplex, connection: GuestConnection): void;
   failed(error: unknown): void;
 }
 
 /** An HTTP proxy (absolute form and CONNECT) on connections from guests; it listens nowhere. */
-export function createEgressProxy({ dial, failed }: Pick<ProxyParts, "dial" | "failed">): EgressProxy {
+export function createEgressProxy(
+  given: Pick<ProxyParts, "dial" | "authority" | "siteAuthorities" | "failed">,
+): EgressProxy {
   const connections = new Map<Duplex, GuestConnection & { idle: NodeJS.Timeout; isBusy: boolean }>();
   const tunnels = new Set<Tunnel>();
   const server: Server = createServer({ maxHeaderSize: maxHeaderBytes, insecureHTTPParser: false });
@@ -74,7 +83,7 @@ export function createEgressProxy({ dial, failed }: Pick<ProxyParts, "dial" | "f
     server.emit("connection", socket);
     socket.resume();
   };
-  const parts: ProxyParts = { dial, tunnels, serveInside: adopt, failed };
+  const parts: ProxyParts = { ...given, tunnels, serveInside: adopt };
 
   /** One request at a time: a guest that sends hundreds in one go would have as many connections made. */
   const begin = (socket: Duplex): GuestConnection | undefined => {
@@ -118,7 +127,9 @@ export function createEgressProxy({ dial, failed }: Pick<ProxyParts, "dial" | "f
     recheck: (guest) => {
       const policy = guest.policy();
       for (const tunnel of tunnels) {
-        if (tunnel.guest === guest && !policy.decide({ scheme: "https", host: tunnel.host }).allowed) tunnel.close();
+        const { host } = tunnel;
+        const mayGoOn = policy.decide({ scheme: "https", host }).allowed && !policy.inspects(host);
+        if (tunnel.guest === guest && !mayGoOn) tunnel.close();
       }
     },
     close: () => {

@@ -58,18 +58,23 @@ export async function proxyUpgrade(
 
 async function outgoing(
   parts: ProxyParts,
-  { guest, authority }: GuestConnection,
+  { guest, authority, isSecure }: GuestConnection,
   request: IncomingMessage,
   signal: AbortSignal,
 ): Promise<Outgoing> {
   const method = request.method ?? "GET";
-  const url = targetOf(request.url ?? "", authority);
+  const scheme = isSecure ? "https" : "http";
+  const url = targetOf(request.url ?? "", authority, scheme);
   const host = normalHost(url.hostname);
-  const verdict = guest.policy().decide({ scheme: "http", host, method, path: url.pathname });
-  const asked = { host, port: portOf(url), method, path: url.pathname, scheme: "http" };
+  const verdict = guest.policy().decide({ scheme, host, method, path: url.pathname });
+  const asked = { host, port: portOf(url), method, path: url.pathname, scheme };
   if (!verdict.allowed) {
     guest.record("denied", { ...asked, reason: verdict.reason });
     throw denied(host, verdict.reason);
+  }
+  if (verdict.headers?.length && /^(TRACE|CONNECT)$/.test(method)) {
+    // Answers with the request as it came: with what a rule puts into it for the site's eyes only.
+    throw new SandboxesError("Forbidden", `${method} cannot be asked for where a rule changes requests`);
   }
   const target = rewritten(url, verdict);
   // Expect was answered here already.
@@ -79,14 +84,15 @@ async function outgoing(
   const plain = await dialled(parts, guest, dialTo, signal);
   const watched = verdict.denied ? { enforced: false } : {};
   guest.record(verdict.denied ? "denied" : "allowed", { ...asked, reason: verdict.reason, ...watched });
-  const connection = target.protocol === "https:" ? await secured(plain, target.hostname, signal) : plain;
+  const connection = target.protocol === "https:" ? await secured(parts, plain, target.hostname, signal) : plain;
   return { connection, method, path: target.pathname + target.search, headers, answerWithinMs };
 }
 
 /** Dots in the path are resolved by reading it: what is judged is what is sent. */
-function targetOf(url: string, authority: string | undefined): URL {
-  const text = authority !== undefined && url.startsWith("/") ? `http://${authority}${url}` : url;
-  if (!/^http:\/\//i.test(text) || !URL.canParse(text)) {
+function targetOf(url: string, authority: string | undefined, scheme: "http" | "https"): URL {
+  const isOwn = authority !== undefined && url.startsWith("/");
+  const text = isOwn ? `${scheme}://${authority}${url}` : url;
+  if ((scheme === "https" && !isOwn) || (!isOwn && !/^http:\/\//i.test(text)) || !URL.canParse(text)) {
     throw new SandboxesError("Invalid", "This is the sandbox's egress proxy: ask for http://host/path, or CONNECT", {
       serviceCode: "InvalidProxyRequest",
     });
@@ -137,7 +143,13 @@ function transformed(headers: RawHeaders, { headers: transforms }: Verdict, gues
   return result;
 }
 
-function secured(socket: Duplex, hostname: string, signal: AbortSignal): Promise<Duplex> {
+/** The site has to prove who it is. */
+function secured(
+  { siteAuthorities }: ProxyParts,
+  socket: Duplex,
+  hostname: string,
+  signal: AbortSignal,
+): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const host = hostname.replace(/^\[(.*)\]$/, "$1");
     const secure = connectTls({
@@ -146,6 +158,8 @@ function secured(socket: Duplex, hostname: string, signal: AbortSignal): Promise
       servername: isIP(host) ? undefined : host,
       ALPNProtocols: ["http/1.1"],
       minVersion: "TLSv1.2",
+      rejectUnauthorized: true,
+      ...(siteAuthorities && { ca: siteAuthorities }),
     });
     const fail = (cause: unknown) => {
       clearTimeout(timer);

@@ -6,6 +6,7 @@ import { joinStreams } from "../proxy/joinStreams";
 import type { EgressDecision } from "../store/egressDecisionStore";
 import { type Greeting, maxGreetingBytes, readGreeting } from "./clientHello";
 import { normalHost } from "./hostPattern";
+import { intercept } from "./intercept";
 import { type GuestConnection, type ProxiedGuest, type ProxyParts, refusalOf } from "./proxy";
 
 /** After CONNECT a client has that long to say its first words. */
@@ -22,7 +23,7 @@ export interface Tunnel {
 
 /**
  * Serves a CONNECT. What goes through must begin as TLS for the very host that was asked for and judged; or it is plain
- * HTTP, whose requests are then judged one by one. Never rejects.
+ * HTTP, whose requests are then judged one by one, as are those within TLS where a rule wants to see them. Never rejects.
  */
 export async function openTunnel(
   parts: ProxyParts,
@@ -43,12 +44,14 @@ export async function openTunnel(
     }
     const { host, port } = target;
     const asked = { host, port, method: "CONNECT", path: "", scheme: "https" };
-    const verdict = guest.policy().decide({ scheme: "https", host });
-    if (!verdict.allowed && !guest.policy().mayAllow("http", host)) {
+    const policy = guest.policy();
+    const inspects = policy.inspects(host) && policy.mayAllow("https", host);
+    const verdict = policy.decide({ scheme: "https", host });
+    if (!verdict.allowed && !inspects && !policy.mayAllow("http", host)) {
       guest.record("denied", { ...asked, reason: verdict.reason });
       throw denied(host, verdict.reason);
     }
-    if (verdict.allowed) upstream = await dialled(parts, guest, asked, gone.signal);
+    if (verdict.allowed && !inspects) upstream = await dialled(parts, guest, asked, gone.signal);
     socket.write("HTTP/1.1 200 Connection Established\r\n\r\n");
     const { greeting, bytes } = await greetingOf(socket, head, gone.signal);
     if (greeting.kind === "other") {
@@ -57,7 +60,13 @@ export async function openTunnel(
       parts.serveInside(socket, { guest, authority: port === 80 ? bracketed(host) : `${bracketed(host)}:${port}` });
       return;
     }
-    const reason = verdict.allowed ? mismatch(host, greeting) : verdict.reason;
+    const reason = verdict.allowed || inspects ? mismatch(host, greeting) : verdict.reason;
+    if (inspects && reason === undefined) {
+      socket.unshift(bytes);
+      const secure = await intercept(socket, parts.authority().contextFor(host));
+      parts.serveInside(secure, { guest, authority: `${bracketed(host)}:${port}`, isSecure: true });
+      return;
+    }
     if (reason !== undefined || !upstream) {
       guest.record("denied", { ...asked, reason: reason ?? verdict.reason });
       upstream?.destroy();

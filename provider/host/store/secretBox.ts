@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from "node:crypto";
 import { closeSync, fsyncSync, linkSync, openSync, readFileSync, rmSync, statSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { SandboxesError } from "../../client/errors";
@@ -45,6 +45,11 @@ export class SecretBox {
         hint: "restore secrets.key of the host's data directory, or put the secret again",
       });
     }
+  }
+
+  /** 32 secret bytes that follow from the key and the purpose. */
+  derive(purpose: string): Buffer {
+    return Buffer.from(hkdfSync("sha256", this.#read(), Buffer.alloc(0), purpose, keyBytes));
   }
 
   #read(): Buffer {

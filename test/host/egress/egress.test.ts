@@ -180,10 +180,10 @@ describe("a sandbox", () => {
 });
 
 describe("a policy that cannot be enforced", () => {
-  const transform = { name: "key", match: { host: "api.test" }, action: { type: "Transform", headers: [] } };
+  const hook = { name: "key", match: { host: "api.test" }, hookRef: { endpoint: "https://a.test" } };
 
   it.each([
-    [501, { rules: [transform] }, 'rule "key"'],
+    [501, { rules: [hook] }, 'rule "key"'],
     [501, { transportRules: { defaultAction: "Allow", rules: [] } }, "transportRules"],
     [400, { hostRules: [{ pattern: "a*b" }] }, "hostRules[0]"],
     [400, { defaultAction: "Maybe" }, "defaultAction"],

@@ -169,15 +169,6 @@ describe("a policy is refused", () => {
     ({ rules: [{ name: "mine", match: { host: "a.test" }, ...change }] }) as EgressPolicy;
 
   it.each([
-    ["a path in https", rule({ match: { host: "a.test", path: "/x" }, action: { type: "Allow" } }), "mine", "the path"],
-    [
-      "methods in https",
-      rule({ match: { host: "a.test", methods: ["GET"] }, action: { type: "Deny" } }),
-      "mine",
-      "the method",
-    ],
-    ["a transformation of https", rule({ action: { type: "Transform", headers: [] } }), "mine", "Transform"],
-    ["a rewriting of https", rule({ action: { type: "Rewrite", host: "b.test" } }), "mine", "Rewrite"],
     ["a hook", rule({ hookRef: { endpoint: "https://x" } }), "mine", "hooks"],
     ["another proxy", rule({ action: { type: "Allow", forwardProxy: { url: "http://x" } } }), "mine", "proxy"],
     ["a routing mode", rule({ action: { type: "Allow", routingMode: "Vnet" } }), "mine", "Vnet"],

@@ -12,6 +12,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { EgressPolicy } from "../../../provider/client/wire/egress";
 import { createAddressJudge } from "../../../provider/host/egress/addresses";
+import { Authority } from "../../../provider/host/egress/authority";
 import { createDial } from "../../../provider/host/egress/dial";
 import { compilePolicy } from "../../../provider/host/egress/policy";
 import { createEgressProxy, type EgressProxy, type ProxiedGuest } from "../../../provider/host/egress/proxy";
@@ -67,6 +68,7 @@ beforeAll(async () => {
   }).listen(0, "127.0.0.1");
   const judge = createAddressJudge(["127.0.0.1"], () => []);
   proxy = createEgressProxy({
+    authority: () => new Authority(Buffer.alloc(32, 7)),
     dial: createDial(judge, async (name) => names[name] ?? []),
     failed: (error) => failures.push(error),
   });
