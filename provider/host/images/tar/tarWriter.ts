@@ -13,20 +13,28 @@ const typeFlags: Record<TarEntryType, string> = {
 const largestSize = 0o77777777777;
 const largestId = 0o7777777;
 
-/** The header blocks of an entry: plain ustar where it fits, else with a pax header in front. */
+/**
+ * The header blocks of an entry: plain ustar where it fits, else with a pax header in front. Targets of links go into
+ * GNU's header: of one in a pax header sqfstar 4.5 loses the first slash.
+ */
 export function encodeTarHeader(entry: TarEntry): Buffer {
   const records: PaxRecord[] = [];
   if (entry.path.length > 100) records.push(["path", entry.path]);
-  if (entry.linkTarget.length > 100) records.push(["linkpath", entry.linkTarget]);
   if (entry.size > largestSize) records.push(["size", String(entry.size)]);
   if (entry.uid > largestId) records.push(["uid", String(entry.uid)]);
   if (entry.gid > largestId) records.push(["gid", String(entry.gid)]);
   for (const [name, value] of entry.xattrs ?? []) records.push(xattrRecord(name, value));
   const header = ustarHeader(entry, typeFlags[entry.type]);
-  if (records.length === 0) return header;
-  const data = encodePaxRecords(records);
-  const extension: TarEntry = { ...emptyEntry, path: "pax", size: data.length };
-  return Buffer.concat([ustarHeader(extension, "x"), data, Buffer.alloc(paddingAfter(data.length)), header]);
+  const blocks = records.length === 0 ? [] : extension("pax", "x", encodePaxRecords(records));
+  if (entry.linkTarget.length > 100) {
+    blocks.push(...extension("././@LongLink", "K", Buffer.from(`${entry.linkTarget}\0`, "latin1")));
+  }
+  return blocks.length === 0 ? header : Buffer.concat([...blocks, header]);
+}
+
+function extension(path: string, flag: string, data: Buffer): Buffer[] {
+  const header = ustarHeader({ ...emptyEntry, path, size: data.length }, flag);
+  return [header, data, Buffer.alloc(paddingAfter(data.length))];
 }
 
 /** The two zero blocks that end an archive. */
