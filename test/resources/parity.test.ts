@@ -17,7 +17,6 @@ import { inputsOf, parityPage } from "./parityPage";
 const resources = [sandboxGroup, diskImage, sandbox, snapshot, volume, vnetConnection, secret, egressPolicy];
 const parity: Readonly<Record<string, Parity>> = targetParity;
 
-const tlsRule = { match: { host: "a.test", path: "/x" }, action: { type: "Allow" } };
 const subnetId = "/subscriptions/s1/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/n/subnets/s";
 /** For each input that a target refuses, or refuses some values of: one of these. */
 const refused: Record<string, unknown> = {
@@ -31,7 +30,6 @@ const refused: Record<string, unknown> = {
   "DiskImage.cmd": ["sh"],
   "DiskImage.warmUp": ["true"],
   "Sandbox.ports": [{ port: 80, auth: {}, protocol: "Http2" }],
-  "Sandbox.egress": { rules: [tlsRule] },
   "Sandbox.vnetConnection": "office",
   "VnetConnection.subnetId": subnetId,
   "Sandbox.volumes": [{ volume: "data", mountpoint: "/proc" }],
@@ -40,7 +38,6 @@ const refused: Record<string, unknown> = {
   "Volume.size": "1Gi",
   "Volume.storageContainerResourceId": "/subscriptions/s1/blob",
   "Volume.identity": "system",
-  "EgressPolicy.rules": [tlsRule],
 };
 
 const others: Record<string, object> = {
