@@ -78,6 +78,18 @@ export const anyCreateDiskImageContent = z.union([
 /** Sizes: a string in Azure's API description, a number on its wire. */
 export const megabytes = z.union([z.number(), z.string().transform(Number)]).nullish();
 
+const imageConfigView = z.looseObject({
+  env: z.record(z.string(), z.string()).nullish(),
+  entrypoint: argv.nullish(),
+  cmd: argv.nullish(),
+  workingDirectory: z.string().nullish(),
+  user: z.string().nullish(),
+  /** Told only: a sandbox is saved or ended as a machine, its programs are sent nothing. */
+  stopSignal: z.string().nullish(),
+  labels: z.record(z.string(), z.string()).nullish(),
+  exposedPorts: z.array(z.number()).nullish(),
+});
+
 const diskImageViewShape = {
   id: z.string(),
   name: z.string().nullish(),
@@ -89,6 +101,8 @@ const diskImageViewShape = {
       cmd: argv.nullish(),
       /** Extension: `sha256:…` that the reference pointed to at the import. */
       digest: z.string().nullish(),
+      /** Extension: what the image itself says of its process. */
+      config: imageConfigView.nullish(),
     })
     .nullish()
     .transform((value) => value ?? {}),

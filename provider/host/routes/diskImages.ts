@@ -1,7 +1,7 @@
 import type { FastifyInstance } from "fastify";
 import { z } from "zod";
 import { anyCreateDiskImageContent } from "../../client/wire/diskImages";
-import type { CatalogueEntry } from "../images/imageStore";
+import type { CatalogueEntry, ImageConfig } from "../images/imageStore";
 import { refuseAzureOnlyOfImage } from "../services/azureOnly";
 import type { DiskImageRecord } from "../store/diskImageStore";
 import type { RouteContext } from "./context";
@@ -68,7 +68,7 @@ export function diskImageView(record: DiskImageRecord): object {
     id,
     name,
     labels,
-    image: { base, entrypoint, cmd, digest },
+    image: { base, entrypoint, cmd, digest, config: record.config && configView(record.config) },
     warmUp,
     status: {
       state,
@@ -80,6 +80,11 @@ export function diskImageView(record: DiskImageRecord): object {
     },
     sizeInMB: Math.ceil((record.sizeBytes ?? 0) / 2 ** 20),
   };
+}
+
+/** Sandboxes of the image start so, unless it or they say otherwise. */
+function configView({ workingDir, ...config }: ImageConfig): object {
+  return { ...config, workingDirectory: workingDir };
 }
 
 function publicImageView({ name, description, source }: CatalogueEntry): object {

@@ -248,7 +248,8 @@ export class DiskImageService {
         },
       });
       const { digest, sizeBytes } = image;
-      update({ state: "Ready", digest, sizeBytes, message: undefined, credentials: undefined });
+      const config = record.commit?.config ?? image.config;
+      update({ state: "Ready", digest, sizeBytes, config, message: undefined, credentials: undefined });
     } catch (error) {
       if (signal.aborted) return;
       this.#log.warn({ diskImage: record.id, error: String(error) }, "image import failed");

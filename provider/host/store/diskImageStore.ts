@@ -22,6 +22,8 @@ const diskImageRecord = z.object({
   errorCode: z.string().optional(),
   digest: z.string().optional(),
   sizeBytes: z.number().optional(),
+  /** What the image says of its process; absent until it is imported, and of records of earlier versions. */
+  config: imageConfigSchema.optional(),
   /** Of a commit: its sandbox, and the configuration of the image that was made from. */
   commit: z.object({ sandboxId: z.string(), config: imageConfigSchema }).optional(),
   createdAt: z.string(),

@@ -29,6 +29,24 @@ describe("disk images", () => {
     expect(read.body.image).toMatchObject({ base: "python:3.12", digest: expect.stringMatching(/^sha256:/) });
   });
 
+  test("a ready image tells what it says of its process, also after a restart", async () => {
+    const config = {
+      ...{ env: { PATH: "/bin", A: "b=c" }, entrypoint: ["/init"], cmd: ["run"], user: "app:staff" },
+      ...{ stopSignal: "SIGINT", labels: { a: "b" }, exposedPorts: [443] },
+    };
+    host.shelf.config = { ...config, workingDir: "/app" };
+    const { id } = (await host.call("PUT", collection, { image: { base: "a" } })).body;
+    await host.restart();
+    const { image } = (await host.call("GET", `${collection}/${id}`)).body;
+    expect(image.config).toEqual({ ...config, workingDirectory: "/app" });
+    const sandbox = await host.sandbox({ sourcesRef: { diskImage: { id } }, entrypoint: ["sleep", "60"] });
+    const requests = host.machines.vms.get(sandbox)?.agent.requests;
+    expect(requests?.[0]).toMatchObject({
+      ...{ argv: ["sleep", "60"], cwd: "/app", user: "app:staff" },
+      env: expect.objectContaining(config.env),
+    });
+  });
+
   test("a failed import says why in both fields, and no sandbox can be made of it", async () => {
     const created = await host.call("PUT", collection, { image: { base: "missing:1" } });
     expect(created.status).toBe(200);
