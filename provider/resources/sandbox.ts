@@ -8,7 +8,7 @@ import type { SandboxResources, SandboxView } from "../client/wire/sandboxes";
 import type { CheckFailure } from "../pulumi/checkInputs";
 import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
-import { definedOnly, type PropertyBag } from "../pulumi/propertyBag";
+import { definedOnly, isBag, type PropertyBag } from "../pulumi/propertyBag";
 import type { Target } from "../pulumi/providerConfig";
 import { adoptOrCreate } from "./adoption";
 import { egressContent, egressInput, egressInputs, isSamePolicy } from "./egressInput";
@@ -48,6 +48,10 @@ export const sandboxInputs = z.strictObject({
   egress: egressInput.optional(),
   egressPolicy: z.string().min(1).describe("an EgressPolicy of the group, its id or its name").optional(),
   vnetConnection: z.string().min(1).describe("a VnetConnection of the group, its id or its name").optional(),
+  identitySettings: z
+    .array(z.strictObject({ identity: z.string().min(1), lifecycle: z.enum(["None", "Main", "All"]).optional() }))
+    .describe('identities of the group that programs get tokens of: [{identity: "system" or an ARM id, lifecycle}]')
+    .optional(),
   volumes: volumesInput.optional(),
   lifecycle: lifecycleInput.optional(),
   __key: keyInput,
@@ -80,7 +84,7 @@ export const sandbox = defineResource({
   outputs,
   replaceOn: [
     ...["group", "image", "snapshot", "cpu", "memory", "disk", "env", "entrypoint", "cmd", "egressPolicy"],
-    ...["vnetConnection", "volumes"],
+    ...["vnetConnection", "identitySettings", "volumes"],
   ],
   replaceOnTarget: { azure: ["labels"] },
   computed: ["disk"],
@@ -117,6 +121,7 @@ export const sandbox = defineResource({
           egressPolicy: inputs.egress && egressContent(inputs.egress),
           egressPolicyId: inputs.egressPolicy && policyNameOf(inputs.egressPolicy),
           vnetConnectionName: inputs.vnetConnection && connectionNameOf(inputs.vnetConnection),
+          identitySettings: inputs.identitySettings,
           volumes: inputs.volumes && volumesContent(inputs.volumes),
           lifecycle: lifecycle && lifecycleContent(lifecycle, target),
         }),
@@ -149,6 +154,7 @@ export const sandbox = defineResource({
       egress: egressInputs(view.egressPolicy),
       egressPolicy: policyOf(view, state.egressPolicy),
       ...connectionOf(view, state.vnetConnection),
+      ...identitiesOf(view, state.identitySettings),
       ...(volumes && { volumes }),
       ...(view.lifecycle && { lifecycle: lifecycleInputs(view.lifecycle, state.lifecycle) }),
     };
@@ -225,6 +231,20 @@ function connectionOf(view: SandboxView, was: unknown): { vnetConnection?: strin
   const isSame = typeof was === "string" && connectionNameOf(was).toLowerCase() === name.toLowerCase();
   return { vnetConnection: isSame ? was : name };
 }
+
+/** The identities as declared, while they are the same; not every view tells them. */
+function identitiesOf({ identitySettings }: SandboxView, was: unknown): { identitySettings?: IdentitySettings } {
+  if (!identitySettings) return {};
+  const had = (Array.isArray(was) ? was : []).filter(isBag);
+  const told = identitySettings.map(({ identity, lifecycle }) => {
+    const same = had.find((each) => String(each.identity).toLowerCase() === identity.toLowerCase());
+    const isSaid = same === undefined || same.lifecycle !== undefined;
+    return definedOnly({ identity: String(same?.identity ?? identity), lifecycle: isSaid ? lifecycle : undefined });
+  });
+  return { identitySettings: told as IdentitySettings };
+}
+
+type IdentitySettings = z.input<typeof sandboxInputs>["identitySettings"];
 
 /** In which an unfinished sandbox is as good as new. Azure suspends by itself what nobody uses. */
 const usableStates = {

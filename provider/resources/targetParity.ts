@@ -88,6 +88,7 @@ export const targetParity = {
     },
     egress: egressSupport(),
     vnetConnection: { microvm: noVnet },
+    identitySettings: { microvm: noIdentity },
     volumes: {
       microvm: {
         support: "partly",

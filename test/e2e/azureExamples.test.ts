@@ -1,11 +1,11 @@
 import { chmod, cp, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { AzureDouble } from "../azure/double/azureDouble";
+import { AzureDouble, nothing } from "../azure/double/azureDouble";
 import { PulumiProject } from "./pulumiProject";
 
 /** What surrounds a group comes from a stand-in of azure-native's plugin; the group and all in it from the double. */
-describe.each(["azure-group"])("examples/%s", (name) => {
+describe.each(["azure-group", "azure-full"])("examples/%s", (name) => {
   const example = resolve(__dirname, "../../examples", name);
   let double: AzureDouble;
   let project: PulumiProject;
@@ -37,15 +37,18 @@ describe.each(["azure-group"])("examples/%s", (name) => {
 
   it("is previewed without a call to Azure, deployed, found unchanged, and destroyed", async () => {
     const stack = ["--stack", "example"];
-    const plan = await project.plan(...stack);
+    const { stdout } = await project.ok("preview", "--json", ...stack);
+    const { changeSummary: plan, diagnostics } = JSON.parse(stdout);
     expect(Object.keys(plan)).toEqual(["create"]);
+    const costs = diagnostics.filter(({ message }: { message: string }) => message.startsWith("While nobody uses"));
+    expect(costs).toMatchObject([{ message: expect.stringContaining("suspended when idle") }]);
     expect(double.requests).toEqual([]);
     await project.up(...stack);
     expect(double.counts()).toMatchObject({ groups: 1 });
     expect(double.counts().sandboxes).toBeGreaterThan(0);
     expect(await project.plan(...stack)).toEqual({ same: plan.create });
     await project.ok("destroy", "--yes", "--skip-preview", ...stack);
-    expect(double.counts()).toEqual({ groups: 0, diskImages: 0, sandboxes: 0 });
+    expect(double.counts()).toEqual(nothing);
     expect(double.violations).toEqual([]);
   });
 });

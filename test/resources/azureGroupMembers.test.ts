@@ -132,6 +132,14 @@ describe.each(versions)("on Azure, data plane %s,", (apiVersion) => {
     await expectGone(vnetConnection, made);
   });
 
+  it("a sandbox has the identities that are declared", async () => {
+    const identitySettings = [{ identity: "system", lifecycle: "Main" }, { identity: "/subscriptions/s1/identity" }];
+    const box = await of(sandbox, { image: "python", identitySettings });
+    await expectSettled(sandbox, box, { image: "python", identitySettings });
+    const none = inputsOf(sandbox, session, { group: group.id, image: "python" });
+    expect(sandbox.diff(session, box.id, box.state, none).replaces).toEqual(["identitySettings"]);
+  });
+
   it("a connection that fails is kept and mended; one left over with another subnet is removed", async () => {
     provider.double.pace.operationErrors.push({ code: "SubnetIsFull", message: "no address left" });
     const failed = await of(vnetConnection, { subnetId, __logicalName: "net" }).catch((error) => error);

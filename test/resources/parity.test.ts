@@ -31,6 +31,7 @@ const refused: Record<string, unknown> = {
   "DiskImage.warmUp": ["true"],
   "Sandbox.ports": [{ port: 80, auth: {}, protocol: "Http2" }],
   "Sandbox.vnetConnection": "office",
+  "Sandbox.identitySettings": [{ identity: "system" }],
   "VnetConnection.subnetId": subnetId,
   "Sandbox.volumes": [{ volume: "data", mountpoint: "/proc" }],
   "Sandbox.lifecycle": { autoSuspendPolicy: { enabled: true, mode: "Disk" } },

@@ -68,6 +68,14 @@ export interface LifecyclePolicy {
   } | null;
 }
 
+/** A managed identity of the group that programs may ask for tokens: `system`, or an ARM id. Azure only. */
+const identitySetting = z.looseObject({ identity: z.string(), lifecycle: z.string().nullish() });
+export interface IdentitySetting {
+  identity: string;
+  /** `None`, `Main`, `All`. */
+  lifecycle?: string | null;
+}
+
 const createShape = {
   sourcesRef: sandboxSource.optional(),
   resources: sandboxResources.optional(),
@@ -101,6 +109,7 @@ export interface CreateSandboxContent {
   volumes?: SandboxVolume[];
   /** Of the group; the client writes it as the version in use has it. Azure only. */
   vnetConnectionName?: string;
+  identitySettings?: IdentitySetting[];
 }
 
 /** Extension, `PATCH …/sandboxes/{id}`: replaces the whole map of labels. */
@@ -134,6 +143,7 @@ const viewShape = {
   /** The newer data plane's, and the older one's. */
   vnetConnectionName: z.string().nullish(),
   customerVnetConnectionName: z.string().nullish(),
+  identitySettings: z.array(identitySetting).nullish(),
   createdAt: z.string().nullish(),
   region: z.string().nullish(),
   hostname: z.string().nullish(),

@@ -1,4 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { SandboxCosts } from "../idleCost";
+import { noteIdleCost } from "../idleCostNote";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
 import { sandboxTrampoline } from "../trampolines/sandbox";
@@ -43,6 +45,10 @@ export interface SandboxArgs {
   egressPolicy?: pulumi.Input<EgressPolicy | string>;
   /** On Azure only: a connection of the group to a virtual network, its id or its name. */
   vnetConnection?: pulumi.Input<VnetConnection | string>;
+  /** On Azure only: identities of the group, `system` or an ARM id, that programs in it get tokens of. */
+  identitySettings?: pulumi.Input<
+    pulumi.Input<{ identity: pulumi.Input<string>; lifecycle?: pulumi.Input<"None" | "Main" | "All"> }>[]
+  >;
   /** Volumes of the group. A change replaces the sandbox: the old one is deleted first, for a volume may be for one. */
   volumes?: pulumi.Input<pulumi.Input<VolumeMountArgs>[]>;
   /**
@@ -94,6 +100,9 @@ export class Sandbox extends pulumi.dynamic.Resource {
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const props = { ...inputs, ...outputs, resources: undefined, urls: undefined };
     super(sandboxTrampoline, name, props, pulumi.mergeOptions({ deletedWith }, opts), "sandboxes", "Sandbox");
+    const { cpu, memory, lifecycle } = args;
+    const costs = { name, cpu, memory, lifecycle, isCopy: snapshot !== undefined };
+    if (opts.id === undefined && group) noteIdleCost(this, targetOfGroup(group), costs as pulumi.Input<SandboxCosts>);
   }
 
   /** An existing sandbox by its id; it is read, never changed. */

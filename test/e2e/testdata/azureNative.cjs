@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Stands in for the plugin of @pulumi/azure-native, which calls Azure: resources come into being by being asked for.
 // Copied beside the engine as `pulumi-resource-azure-native`.
+const { isDeepStrictEqual } = require("node:util");
 const { main } = require("@pulumi/pulumi/provider");
 
 const subscriptionId = process.env.ARM_SUBSCRIPTION_ID;
@@ -13,11 +14,14 @@ function nameOf(urn, inputs) {
   return (key && inputs[key]) || urn.split("::").at(-1);
 }
 
+/** As Azure spells them, where somebody looks. */
+const collections = { VirtualNetwork: "Microsoft.Network/virtualNetworks" };
+
 function idOf(urn, inputs, name) {
   const [, module, type] = typeOf(urn).split(":");
   if (type === "ResourceGroup") return `/subscriptions/${subscriptionId}/resourceGroups/${name}`;
   const scope = inputs.scope ?? `/subscriptions/${subscriptionId}/resourceGroups/${inputs.resourceGroupName}`;
-  return `${scope}/providers/Microsoft.${module}/${type}/${name}`;
+  return `${scope}/providers/${collections[type] ?? `Microsoft.${module}/${type}`}/${name}`;
 }
 
 /** What Azure adds, as far as programs read it. */
@@ -43,9 +47,11 @@ main(
   {
     version: "3.28.0",
     check: async (_urn, _olds, inputs) => ({ inputs }),
-    diff: async (_id, _urn, olds, news) => ({
-      changes: Object.keys(news).some((key) => JSON.stringify(olds[key]) !== JSON.stringify(news[key])),
-    }),
+    // The old ones are outputs.
+    diff: async (_id, urn, olds, news) => {
+      const { outs } = outputsOf(urn, news);
+      return { changes: Object.keys(news).some((key) => !isDeepStrictEqual(olds[key], outs[key])) };
+    },
     create: async (urn, inputs) => outputsOf(urn, inputs),
     read: async (id, _urn, props) => ({ id, props }),
     update: async (_id, urn, _olds, inputs) => ({ outs: outputsOf(urn, inputs).outs }),

@@ -1,0 +1,34 @@
+import * as pulumi from "@pulumi/pulumi";
+import { idleCostText, type SandboxCosts } from "./idleCost";
+
+const found: SandboxCosts[] = [];
+let waiting = 0;
+let said = false;
+
+/**
+ * Says once in a preview what the stack's sandboxes on Azure cost while nobody uses them. Waits until all that are
+ * declared by then are registered: all that can be known of their arguments is known by then.
+ */
+export function noteIdleCost(
+  sandbox: pulumi.CustomResource,
+  target: pulumi.Output<string | undefined>,
+  costs: pulumi.Input<SandboxCosts>,
+): void {
+  if (said || !pulumi.runtime.isDryRun()) return;
+  const configured = new pulumi.Config("sandboxes").get("target");
+  pulumi.all([target, costs]).apply(([where, known]) => {
+    if ((where ?? configured) === "azure") found.push(known as SandboxCosts);
+  });
+  waiting += 1;
+  const done = pulumi.runtime.rpcKeepAlive();
+  sandbox.urn.apply(() => {
+    waiting -= 1;
+    // After what the program does because of this registration, which may be to declare another one.
+    setImmediate(() => {
+      const text = waiting === 0 && !said ? idleCostText(found) : undefined;
+      if (text) said = true;
+      const told = text ? pulumi.log.info(text) : Promise.resolve();
+      told.finally(done);
+    });
+  });
+}
