@@ -1,5 +1,6 @@
-"""The site is at SITE_PORT of any name that ends in `.test`."""
+"""The site is at SITE_PORT of any name that ends in `.test`, with TLS at SITE_TLS_PORT; it answers what it was asked."""
 
+import json
 import os
 
 from azure.containerapps.sandbox import (
@@ -8,6 +9,7 @@ from azure.containerapps.sandbox import (
     EgressHostRule,
     EgressManagedIdentityRef,
     EgressPolicy,
+    EgressSecretRef,
 )
 from host import a_group, a_sandbox, equal, output, refused
 
@@ -18,8 +20,12 @@ def site(name="www.test", path="/"):
     return f"http://{name}:{port}{path}"
 
 
+def secure(name, path):
+    return f"https://{name}:{os.environ['SITE_TLS_PORT']}{path}"
+
+
 def fetched(sandbox, url):
-    """Status and body; the site answers what it was asked."""
+    """Status and body."""
     body, _, status = output(sandbox, f"curl -s -w '\\n%{{http_code}}' {url}").rpartition("\n")
     return int(status), body
 
@@ -58,6 +64,33 @@ def a_policy_comes_with_the_sandbox_and_decisions_are_told():
         equal((allowed.host, allowed.method, allowed.path, allowed.scheme), ("a.test", "GET", "/path", "http"))
         equal(denied.host, "elsewhere.example")
         assert allowed.timestamp and decisions.last_updated
+
+
+def requests_are_changed_by_rule():
+    with a_group() as group:
+        group.upsert_secret("api", {"token": "from-the-secret"})
+        sandbox = a_sandbox(group, egress_policy=EgressPolicy(default_action="Allow"))
+        secret = EgressSecretRef(secret_id="api", secret_key="token", format="Bearer {value}")
+        headers = [
+            EgressHeader(operation="Set", name="Authorization", value_ref=EgressHeaderValueRef(secret_ref=secret)),
+            EgressHeader(operation="Insert", name="X-Added", value="yes"),
+            EgressHeader(operation="Remove", name="User-Agent"),
+        ]
+        sandbox.add_egress_transform_rule("api.test", headers, name="credentials", path="/v1/*", methods=["GET"])
+        policy = sandbox.get_egress_policy()
+        equal(policy.rules[0].action.headers, headers)
+        equal((policy.rules[0].match.path, policy.rules[0].match.methods), ("/v1/*", ["GET"]))
+        asked, seen = json.loads(fetched(sandbox, secure("api.test", "/v1/items"))[1])
+        equal((asked, seen["authorization"], seen["x-added"]), ("/v1/items", "Bearer from-the-secret", "yes"))
+        assert "user-agent" not in seen, seen
+        asked, seen = json.loads(fetched(sandbox, secure("api.test", "/v2/items"))[1])
+        equal((asked, "authorization" in seen, "user-agent" in seen), ("/v2/items", False, True))
+        equal(output(sandbox, "env | grep -c from-the-secret || true"), "0\n")
+
+        sandbox.add_egress_rewrite_rule("old.test", rewrite_path="/moved", name="moved")
+        equal([rule.action.type for rule in sandbox.get_egress_policy().rules], ["Transform", "Rewrite"])
+        asked, seen = json.loads(fetched(sandbox, secure("old.test", "/before"))[1])
+        equal((asked, seen["host"].split(":")[0]), ("/moved", "old.test"))
 
 
 def what_needs_azure_is_refused_by_name():
