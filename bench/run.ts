@@ -1,8 +1,9 @@
-// Runs benchmarks: `node bench/run.ts [vm|endToEnd|burst|density|suspend|exec|images|peers…] [--rounds N]`, all of them unless
+// Runs benchmarks: `node bench/run.ts [vm|endToEnd|burst|density|suspend|exec|images|azure…] [--rounds N]`, all of them unless
 // some are named. Prints tables and what became of the goals; results are in bench/results/latest.jsonl.
 import { rmSync } from "node:fs";
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
+import { benchAzure } from "./azure.ts";
 import { benchBurst } from "./burst.ts";
 import { benchDensity } from "./density.ts";
 import { benchEndToEnd } from "./endToEnd.ts";
@@ -23,6 +24,7 @@ const benches: Record<string, (options: { rounds?: number }) => Promise<Result[]
   exec: benchExec,
   images: benchImages,
   peers: benchPeers,
+  azure: benchAzure,
 };
 
 async function main(): Promise<void> {

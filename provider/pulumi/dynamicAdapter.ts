@@ -6,7 +6,7 @@ import { InitFailed } from "./initFailed";
 import { canonical, type PropertyBag } from "./propertyBag";
 import type { Session } from "./session";
 
-/** The calls that Pulumi's dynamic provider makes, seven and for ever: the text of a trampoline names them all. */
+/** The calls that Pulumi's dynamic provider makes, by these names; see the modules of `provider/dynamic`. */
 export interface DynamicCalls {
   configure(request: { config: { get(key: string): string | undefined } }): void;
   check(olds: PropertyBag, news: PropertyBag): Promise<{ inputs: PropertyBag; failures: CheckFailure[] }>;

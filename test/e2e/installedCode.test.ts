@@ -31,8 +31,8 @@ describe("code in the state", () => {
       const { inputs, outputs } = (await project.ours())[name]!;
       const text = String(inputs?.__provider);
       expect(outputs?.__provider).toBe(text);
-      expect(text.length).toBeLessThan(4_000);
-      // A change here makes two kinds of every user's resources; see provider/pulumi/trampolines.
+      expect(text.length).toBeLessThan(200);
+      // A change here makes two kinds of every user's resources; see provider/pulumi/trampoline.ts.
       const same = text.replaceAll(`pulumi-sandboxes/dynamic/${file}`, "PACKAGE");
       await expect(same).toMatchFileSnapshot("testdata/trampoline.txt");
     }

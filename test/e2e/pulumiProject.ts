@@ -1,9 +1,10 @@
 import { spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, readdir, realpath, rm, symlink, writeFile } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
-import { delimiter, join, resolve } from "node:path";
+import { delimiter, join } from "node:path";
 
-const root = resolve(__dirname, "../..");
+// Tests and benchmarks run in the folder of the repository.
+const root = process.cwd();
 
 /** Far above the slowest on a busy machine where no image has to be made first, below the limit of a test. */
 const usualLimitMs = 120_000;

@@ -1,9 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
-import { diskImageTrampoline } from "../trampolines/diskImage";
 import type { Sandbox } from "./sandbox";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
+import { TrampolinedResource } from "./trampolinedResource";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:DiskImage";
 
@@ -34,7 +34,7 @@ export interface DiskImageArgs {
 }
 
 /** What sandboxes are made from, imported once and pinned by its digest. Every change but of `credentials` and `identity` replaces. */
-export class DiskImage extends pulumi.dynamic.Resource {
+export class DiskImage extends TrampolinedResource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
   declare readonly image: pulumi.Output<string | undefined>;
@@ -59,7 +59,7 @@ export class DiskImage extends pulumi.dynamic.Resource {
     const outputs = { diskImageId: undefined, digest: undefined, state: undefined, sizeInMB: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const props = { ...inputs, ...outputs, reference: undefined };
-    super(diskImageTrampoline, name, props, pulumi.mergeOptions({ deletedWith }, opts), "sandboxes", "DiskImage");
+    super("diskImage", type, name, props, pulumi.mergeOptions({ deletedWith }, opts));
   }
 
   /** An existing image by its id; it is read, never changed. */

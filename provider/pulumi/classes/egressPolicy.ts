@@ -1,9 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
-import { egressPolicyTrampoline } from "../trampolines/egressPolicy";
 import type { EgressArgs } from "./egressArgs";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
+import { TrampolinedResource } from "./trampolinedResource";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:EgressPolicy";
 
@@ -20,7 +20,7 @@ export interface EgressPolicyArgs extends EgressArgs {
 }
 
 /** What may leave sandboxes, for all of the group that name it. A change holds at once, for running ones too. */
-export class EgressPolicy extends pulumi.dynamic.Resource {
+export class EgressPolicy extends TrampolinedResource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
   /** What a sandbox is given as `egressPolicy`. */
@@ -42,7 +42,7 @@ export class EgressPolicy extends pulumi.dynamic.Resource {
     const outputs = { createdAt: undefined, updatedAt: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const options = pulumi.mergeOptions({ deletedWith }, opts);
-    super(egressPolicyTrampoline, name, { ...inputs, ...outputs }, options, "sandboxes", "EgressPolicy");
+    super("egressPolicy", type, name, { ...inputs, ...outputs }, options);
   }
 
   /** An existing policy by its id; it is read, never changed. */

@@ -3,7 +3,6 @@ import type { SandboxCosts } from "../idleCost";
 import { noteIdleCost } from "../idleCostNote";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
-import { sandboxTrampoline } from "../trampolines/sandbox";
 import type { DiskImage } from "./diskImage";
 import type { EgressArgs } from "./egressArgs";
 import type { EgressPolicy } from "./egressPolicy";
@@ -11,6 +10,7 @@ import type { LifecycleArgs } from "./lifecycleArgs";
 import type { PortArgs } from "./portArgs";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
 import type { Snapshot } from "./snapshot";
+import { TrampolinedResource } from "./trampolinedResource";
 import type { VnetConnection } from "./vnetConnection";
 import { type VolumeMountArgs, volumeMounts } from "./volumeMountArgs";
 
@@ -62,7 +62,7 @@ export interface SandboxArgs {
  * A virtual machine to run code in. Every change but of `labels`, `ports`, `egress` and `lifecycle` replaces it, on Azure
  * that of `labels` too.
  */
-export class Sandbox extends pulumi.dynamic.Resource {
+export class Sandbox extends TrampolinedResource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
   /** Id of the image, or its catalogue name. */
@@ -99,7 +99,7 @@ export class Sandbox extends pulumi.dynamic.Resource {
     const outputs = { sandboxId: undefined, state: undefined, createdAt: undefined, isolation: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const props = { ...inputs, ...outputs, resources: undefined, urls: undefined };
-    super(sandboxTrampoline, name, props, pulumi.mergeOptions({ deletedWith }, opts), "sandboxes", "Sandbox");
+    super("sandbox", type, name, props, pulumi.mergeOptions({ deletedWith }, opts));
     const { cpu, memory, lifecycle } = args;
     const costs = { name, cpu, memory, lifecycle, isCopy: snapshot !== undefined };
     if (opts.id === undefined && group) noteIdleCost(this, targetOfGroup(group), costs as pulumi.Input<SandboxCosts>);

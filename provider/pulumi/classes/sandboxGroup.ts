@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resourceKey } from "../resourceKey";
-import { sandboxGroupTrampoline } from "../trampolines/sandboxGroup";
+import { TrampolinedResource } from "./trampolinedResource";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:SandboxGroup";
 
@@ -51,7 +51,7 @@ export function targetOfGroup(group: pulumi.Input<SandboxGroup | string>): pulum
 }
 
 /** A set of sandboxes and disk images; deleting it deletes all in it. Its id is an ARM id. */
-export class SandboxGroup extends pulumi.dynamic.Resource {
+export class SandboxGroup extends TrampolinedResource {
   declare readonly name: pulumi.Output<string>;
   declare readonly location: pulumi.Output<string>;
   declare readonly tags: pulumi.Output<Record<string, string> | undefined>;
@@ -78,7 +78,7 @@ export class SandboxGroup extends pulumi.dynamic.Resource {
     const more = { principalId: undefined, tenantId: undefined, defaultDomain: undefined, roleAssignmentId: undefined };
     const inputs = { ...plain, name: groupName, location, tags, resourceGroupName, target };
     const props = { requireHardwareIsolation: undefined, ...inputs, ...hidden, ...outputs, ...more };
-    super(sandboxGroupTrampoline, name, props, opts, "sandboxes", "SandboxGroup");
+    super("sandboxGroup", type, name, props, opts);
     if (opts.id === undefined && !opts.retainOnDelete) owned.add(this);
   }
 

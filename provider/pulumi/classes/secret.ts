@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
-import { secretTrampoline } from "../trampolines/secret";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
+import { TrampolinedResource } from "./trampolinedResource";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:Secret";
 
@@ -19,7 +19,7 @@ export interface SecretArgs {
 }
 
 /** Values that a group keeps for its egress rules. They are written, and never read back. */
-export class Secret extends pulumi.dynamic.Resource {
+export class Secret extends TrampolinedResource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
   /** What egress rules call `secretId`. */
@@ -45,7 +45,7 @@ export class Secret extends pulumi.dynamic.Resource {
     const outputs = { keys: undefined, createdAt: undefined, updatedAt: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const options = pulumi.mergeOptions({ deletedWith }, opts);
-    super(secretTrampoline, name, { ...inputs, ...outputs }, options, "sandboxes", "Secret");
+    super("secret", type, name, { ...inputs, ...outputs }, options);
   }
 
   /** An existing secret by its id; it is read, never changed. Its values stay hidden. */

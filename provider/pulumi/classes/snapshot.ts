@@ -1,9 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
-import { snapshotTrampoline } from "../trampolines/snapshot";
 import type { Sandbox } from "./sandbox";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
+import { TrampolinedResource } from "./trampolinedResource";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:Snapshot";
 
@@ -21,7 +21,7 @@ export interface SnapshotArgs {
  * anew when the sandbox goes on; every change replaces it, a replaced sandbox too. It holds what the sandbox's memory
  * held, secrets included.
  */
-export class Snapshot extends pulumi.dynamic.Resource {
+export class Snapshot extends TrampolinedResource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
   /** Id of the sandbox; it may be gone. */
@@ -46,7 +46,7 @@ export class Snapshot extends pulumi.dynamic.Resource {
     const outputs = { snapshotId: undefined, createdAt: undefined, sizeInMB: undefined, resources: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const options = pulumi.mergeOptions({ deletedWith }, opts);
-    super(snapshotTrampoline, name, { ...inputs, ...outputs }, options, "sandboxes", "Snapshot");
+    super("snapshot", type, name, { ...inputs, ...outputs }, options);
   }
 
   /** An existing snapshot by its id; it is read, never changed. */

@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
-import { vnetConnectionTrampoline } from "../trampolines/vnetConnection";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
+import { TrampolinedResource } from "./trampolinedResource";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:VnetConnection";
 
@@ -14,7 +14,7 @@ export interface VnetConnectionArgs {
 }
 
 /** A group's way into a virtual network, on Azure only; for sandboxes that name it as `vnetConnection`. */
-export class VnetConnection extends pulumi.dynamic.Resource {
+export class VnetConnection extends TrampolinedResource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
   declare readonly subnetId: pulumi.Output<string>;
@@ -34,7 +34,7 @@ export class VnetConnection extends pulumi.dynamic.Resource {
     const outputs = { name: undefined, provisioningState: undefined };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const options = pulumi.mergeOptions({ deletedWith }, opts);
-    super(vnetConnectionTrampoline, name, { ...inputs, ...outputs }, options, "sandboxes", "VnetConnection");
+    super("vnetConnection", type, name, { ...inputs, ...outputs }, options);
   }
 
   /** An existing connection by its id; it is read, never changed. */

@@ -1,8 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
-import { volumeTrampoline } from "../trampolines/volume";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
+import { TrampolinedResource } from "./trampolinedResource";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:Volume";
 
@@ -33,7 +33,7 @@ export interface VolumeArgs {
 }
 
 /** Files that outlive sandboxes. They are deleted with it: `protect` and `retainOnDelete` keep them. */
-export class Volume extends pulumi.dynamic.Resource {
+export class Volume extends TrampolinedResource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
   declare readonly name: pulumi.Output<string>;
@@ -53,7 +53,7 @@ export class Volume extends pulumi.dynamic.Resource {
     };
     const deletedWith = opts.id === undefined ? deletingGroup(group) : undefined;
     const options = pulumi.mergeOptions({ deletedWith }, opts);
-    super(volumeTrampoline, name, { ...inputs, provisioningState: undefined }, options, "sandboxes", "Volume");
+    super("volume", type, name, { ...inputs, provisioningState: undefined }, options);
   }
 
   /** An existing volume by its id; it is read, never changed. */

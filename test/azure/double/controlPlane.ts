@@ -220,9 +220,9 @@ export class ControlPlane {
     }
   }
 
-  /** Whoever has no operation to ask looks at the thing itself, which goes on by that. */
+  /** Work goes on whether or not its operation is asked for: each look at a thing brings it further too. */
   #look(request: WireRequest): void {
-    if (this.#pace.operationHeader || request.method !== "GET") return;
+    if (request.method !== "GET") return;
     for (const operation of this.operations.values()) this.#advance(operation);
   }
 

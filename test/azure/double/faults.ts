@@ -20,16 +20,19 @@ export interface Fault {
   /** How many requests that match it lets pass first; default 0. */
   skip?: number;
   kind: FaultKind;
+  /** Waits until that other one has hit. */
+  after?: Fault;
 }
 
 /** Faults that wait for their request. */
 export class Faults {
-  readonly #waiting: Required<Pick<Fault, "times" | "skip" | "kind">>[] & Fault[] = [];
+  readonly #waiting: (Fault & { times: number; skip: number; origin: Fault })[] = [];
+  readonly #done = new WeakSet<Fault>();
   /** How many requests a fault has hit. */
   hits = 0;
 
   add(...faults: Fault[]): void {
-    for (const fault of faults) this.#waiting.push({ times: 1, skip: 0, ...fault });
+    for (const fault of faults) this.#waiting.push({ times: 1, skip: 0, ...fault, origin: fault });
   }
 
   clear(): void {
@@ -39,14 +42,15 @@ export class Faults {
   /** The fault that hits this request; counted off. */
   take(request: WireRequest): FaultKind | undefined {
     for (const fault of this.#waiting) {
-      if (!fits(fault, request)) continue;
-      if ((fault.skip ?? 0) > 0) {
-        fault.skip = (fault.skip ?? 0) - 1;
+      if (!fits(fault, request) || (fault.after && !this.#done.has(fault.after))) continue;
+      if (fault.skip > 0) {
+        fault.skip -= 1;
         continue;
       }
-      if ((fault.times ?? 0) <= 0) continue;
-      fault.times = (fault.times ?? 1) - 1;
+      if (fault.times <= 0) continue;
+      fault.times -= 1;
       this.hits += 1;
+      this.#done.add(fault.origin);
       return fault.kind;
     }
     return undefined;

@@ -86,9 +86,7 @@ export class Sandboxes {
     if (verb !== "stop" && verb !== "resume" && verb !== "disable" && verb !== "enable") {
       throw new WireError(404, "NotFound", request.path);
     }
-    if (String(request.headers["content-type"]) === "application/json") {
-      checkBody("none", jsonOf(request), request, this.#violations);
-    } else this.#violations.push(`a ${verb} without a body hangs`);
+    checkBody("none", jsonOf(request), request, this.#violations);
     if (verb === "stop") return stop(sandbox, this.#pace);
     if (verb === "disable") return disable(request, sandbox, this.#pace);
     return verb === "resume" ? resume(request, sandbox) : enable(request, sandbox);
