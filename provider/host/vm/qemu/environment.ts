@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { delimiter, join } from "node:path";
 import { SandboxesError } from "../../../client/errors";
@@ -68,6 +68,13 @@ export async function findQemu(): Promise<string> {
   throw new SandboxesError("HostUnavailable", `cannot find QEMU: no executable "${own ?? "qemu-system-x86_64"}"`, {
     hint: "install qemu-system-x86, or set SANDBOXES_QEMU",
   });
+}
+
+/** Another one when QEMU has been replaced. */
+export async function qemuStamp(): Promise<string> {
+  const path = await findQemu();
+  const { ino, size, mtimeMs } = await stat(path);
+  return [path, ino, size, mtimeMs].join(" ");
 }
 
 /** `7.2.22`. */

@@ -14,7 +14,7 @@ import { isVmId, vmDirectory } from "../vmDirectory";
 import { exercise } from "../warmUp";
 import { type Accelerator, chooseAccelerator, emulation } from "./accelerator";
 import { buildTemplate } from "./buildTemplate";
-import { type Environment, prepareEnvironment, removeUnfinished } from "./environment";
+import { type Environment, prepareEnvironment, qemuStamp, removeUnfinished } from "./environment";
 import { bootGuest, cloneGuest, continueGuest, type LaunchContext, type Launched } from "./launch";
 import { checkFacts, factsOf, type MachineFacts, readFacts, writeFacts } from "./machineFacts";
 import { removeMigrationSocket } from "./migration";
@@ -78,6 +78,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   let accelerator = options.accelerator ?? (await chooseAccelerator());
   let hasBooted = false;
   let environment: Promise<Environment> | undefined;
+  let preparedFor: string | undefined;
 
   await mkdir(vmsDirectory, { recursive: true, mode: 0o700 });
   await mkdir(join(dataDirectory, "templates"), { recursive: true, mode: 0o700 });
@@ -86,6 +87,10 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
   await shares.removeLeftovers();
 
   const context = async (): Promise<LaunchContext> => {
+    const stamp = await qemuStamp();
+    // Its package was upgraded while the host runs: what runs goes on, what starts is of the new one.
+    if (stamp !== preparedFor) environment = undefined;
+    preparedFor = stamp;
     environment ??= prepareEnvironment(dataDirectory).catch((error) => {
       // What is missing may be there the next time.
       environment = undefined;

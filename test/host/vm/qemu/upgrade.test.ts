@@ -1,4 +1,4 @@
-import { appendFileSync, chmodSync, cpSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, cpSync, renameSync, writeFileSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -71,6 +71,32 @@ const upgrades: [string, (folder: string) => Promise<void>][] = [
     },
   ],
 ];
+
+it("after an upgrade of QEMU under a running host, too", async () => {
+  const qemu = join(base, "qemu-of-a-package");
+  const upgrade = (version: number) => {
+    writeFileSync(`${qemu}.new`, `#!/bin/sh\n# ${version}\nexec /usr/bin/env qemu-system-x86_64 "$@"\n`);
+    chmodSync(`${qemu}.new`, 0o755);
+    // As a package manager does it.
+    renameSync(`${qemu}.new`, qemu);
+  };
+  upgrade(1);
+  process.env.SANDBOXES_QEMU = qemu;
+  const template = await driver.ensureTemplate(spec);
+  const vm = await driver.clone(template, { vmId: "of-one" });
+  upgrade(2);
+  await expect(driver.clone(template, { vmId: "of-two" })).rejects.toMatchObject({ code: "NotFound" });
+  const after = await driver.ensureTemplate(spec);
+  expect(after.key).not.toBe(template.key);
+  expect((await driver.listStaleTemplates()).map(({ key }) => key)).toContain(template.key);
+  expect((await run(vm.agent, ["echo", "on"])).stdout).toBe("on\n");
+  await vm.destroy();
+  for (const { key } of await driver.listStaleTemplates()) await driver.removeTemplate(key);
+  // The one of the machine's own QEMU is stale at this moment.
+  delete process.env.SANDBOXES_QEMU;
+  before = await driver.ensureTemplate(spec);
+  for (const { key } of await driver.listStaleTemplates()) await driver.removeTemplate(key);
+});
 
 it.each(upgrades)("after an upgrade of %s templates are made anew, and what runs goes on", async (name, upgrade) => {
   await driver.close();
