@@ -82,7 +82,7 @@ export const targetParity = {
     ports: {
       microvm: {
         support: "partly",
-        text: "callers are known by {anonymous: true} or the host's token, not by entraId or github; no Http2",
+        text: "callers are known by {anonymous: true} or the host's token, not by entraId or github",
         refuses: asksMoreOfPorts,
       },
     },
@@ -157,8 +157,8 @@ function onlyOfNewerVersion(isOnlyThere: (value: unknown) => boolean, what?: str
 function asksMoreOfPorts(ports: unknown): boolean {
   const asks = (port: unknown) => {
     if (!isBag(port)) return false;
-    const { auth, protocol } = port;
-    return protocol === "Http2" || (isBag(auth) && ["entraId", "github"].some((name) => auth[name] !== undefined));
+    const { auth } = port;
+    return isBag(auth) && ["entraId", "github"].some((name) => auth[name] !== undefined);
   };
   return Array.isArray(ports) && ports.some(asks);
 }

@@ -29,7 +29,7 @@ const refused: Record<string, unknown> = {
   "DiskImage.entrypoint": ["sh"],
   "DiskImage.cmd": ["sh"],
   "DiskImage.warmUp": ["true"],
-  "Sandbox.ports": [{ port: 80, auth: {}, protocol: "Http2" }],
+  "Sandbox.ports": [{ port: 80, auth: { github: { enabled: true } } }],
   "Sandbox.vnetConnection": "office",
   "Sandbox.identitySettings": [{ identity: "system" }],
   "VnetConnection.subnetId": subnetId,

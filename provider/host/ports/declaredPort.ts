@@ -39,15 +39,6 @@ function declaredPort(requested: z.output<typeof createPort>, { hasToken }: { ha
       { field: "auth", hint: "use {anonymous: true}: only this machine's users reach the port" },
     );
   }
-  if (protocol === "Http2") {
-    throw new SandboxesError(
-      "Unsupported",
-      `Cannot open port ${port} with protocol Http2: this host forwards HTTP/1.1`,
-      {
-        field: "protocol",
-      },
-    );
-  }
   const kept = Object.entries(rest).filter(
     ([key, value]) => !readOnly.has(key) && value !== null && value !== undefined,
   );

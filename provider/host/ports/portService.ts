@@ -112,16 +112,19 @@ export class PortService {
     this.#servers.set(record.id, servers);
     const opened = new Map<number, PortServer>();
     try {
-      for (const { port } of ports) {
-        if (servers.has(port)) continue;
+      for (const { port, protocol } of ports) {
+        if (servers.get(port)?.protocol === protocol) continue;
         const before = record.ports?.find((each) => each.port === port)?.hostPort;
-        opened.set(port, await this.#listen(record, port, before));
+        opened.set(port, await this.#listen(record, { port, protocol }, before));
       }
     } catch (error) {
       for (const server of opened.values()) server.close();
       throw error;
     }
-    for (const [port, server] of opened) servers.set(port, server);
+    for (const [port, server] of opened) {
+      servers.get(port)?.close();
+      servers.set(port, server);
+    }
     for (const [port, server] of servers) {
       if (ports.some((each) => each.port === port)) continue;
       server.close();
@@ -130,10 +133,14 @@ export class PortService {
     return ports.map((port) => ({ ...port, hostPort: servers.get(port.port)?.hostPort }));
   }
 
-  async #listen({ id, groupKey }: SandboxRecord, port: number, before: number | undefined): Promise<PortServer> {
+  async #listen(
+    { id, groupKey }: SandboxRecord,
+    { port, protocol }: Pick<PortRecord, "port" | "protocol">,
+    before: number | undefined,
+  ): Promise<PortServer> {
     const { bindHost, tls, token, store, log } = this.#parts;
     const options = {
-      ...{ bindHost, tls, token },
+      ...{ bindHost, tls, token, protocol },
       declared: () => store.find(id)?.ports?.find((each) => each.port === port),
       connect: (onDemand: boolean, signal: AbortSignal) => this.#connect(groupKey, id, port, onDemand, signal),
       failed: (error: unknown) => log.error({ sandbox: id, port, error: String(error) }, "forwarding to a port failed"),

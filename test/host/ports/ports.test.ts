@@ -1,5 +1,7 @@
 import { once } from "node:events";
+import { connect as connectHttp2 } from "node:http2";
 import { createServer } from "node:net";
+import { text } from "node:stream/consumers";
 import { Agent, request } from "undici";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { portsView } from "../../../provider/client/wire/ports";
@@ -98,6 +100,20 @@ describe("a port of a sandbox", () => {
     squatter.close();
   });
 
+  it("speaks HTTP/2 once that is declared, and HTTP/1.1 again after that", async () => {
+    const id = await host.sandbox({ ports: [{ ...open, protocol: "Http2" }] });
+    const ports = `${collection}/${id}/ports`;
+    const session = connectHttp2(await urlOf(id));
+    const stream = session.request({ ":path": "/" });
+    stream.end();
+    expect((await once(stream, "response"))[0]).toMatchObject({ ":status": 502 });
+    expect(JSON.parse(await text(stream))).toMatchObject({ errorCode: "PortNotListening" });
+    const changed = await host.call("PATCH", ports, { port: 8080, protocol: "Http" });
+    expect(changed.body.ports).toMatchObject([{ port: 8080, protocol: "Http" }]);
+    expect((await fetchText(await urlOf(id))).text).toContain("PortNotListening");
+    await expect.poll(() => session.closed).toBe(true);
+  });
+
   it("is closed with its sandbox, and with its group", async () => {
     const [first, second] = [await host.sandbox({ ports: [open] }), await host.sandbox({ ports: [open] })];
     const urls = [await urlOf(first), await urlOf(second)];
@@ -145,7 +161,6 @@ describe("the ports of a sandbox", () => {
     [400, "InvalidRequest", "add", { ...open, ipAccessControl: { defaultAction: "Deny", rules: [{ name: "a" }] } }],
     [501, "NotSupported", "add", { port: 80, auth: { entraId: { enabled: true, emails: ["a@b.c"] } } }],
     [501, "NotSupported", "add", { port: 80, auth: { github: { emails: ["a@b.c"] } } }],
-    [501, "NotSupported", "add", { ...open, port: 81, protocol: "Http2" }],
     [409, "PortAlreadyExists", "add", open],
     [409, "PortAlreadyExists", "add", { ...open, port: 81, name: "web" }],
     [404, "PortNotFound", "remove", { port: 81 }],
