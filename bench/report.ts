@@ -1,5 +1,5 @@
-import { appendFileSync, mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 /** One line of `bench/results/latest.jsonl`. */
 export interface Result {
@@ -85,8 +85,18 @@ function table(title: string, results: Result[]): string {
   return `\n${title}${base ? `, ratio to "${base}"` : ""}\n${head}${rows.join("")}`;
 }
 
+/** What all benchmarks of this run have found so far. */
+export function readResults(): Result[] {
+  if (!existsSync(resultsFile())) return [];
+  const lines = readFileSync(resultsFile(), "utf8").split("\n").filter(Boolean);
+  return lines.map((line) => JSON.parse(line) as Result);
+}
+
+export function resultsFile(): string {
+  return join(process.cwd(), "bench", "results", "latest.jsonl");
+}
+
 function save(results: Result[]): void {
-  const folder = join(process.cwd(), "bench", "results");
-  mkdirSync(folder, { recursive: true });
-  appendFileSync(join(folder, "latest.jsonl"), results.map((result) => `${JSON.stringify(result)}\n`).join(""));
+  mkdirSync(dirname(resultsFile()), { recursive: true });
+  appendFileSync(resultsFile(), results.map((result) => `${JSON.stringify(result)}\n`).join(""));
 }
