@@ -26,6 +26,21 @@ async function namesOf(groups: AsyncIterable<{ name?: string }>): Promise<string
 }
 
 describe("every operation of @azure/arm-appcontainers on sandbox groups", () => {
+  it("is one of those that are called below", () => {
+    expect(Object.keys(client.sandboxGroups).sort()).toEqual([
+      ...["beginCreateOrUpdate", "beginCreateOrUpdateAndWait", "beginDelete", "beginDeleteAndWait", "beginUpdate"],
+      ...[
+        "beginUpdateAndWait",
+        "createOrUpdate",
+        "delete",
+        "get",
+        "listByResourceGroup",
+        "listBySubscription",
+        "update",
+      ],
+    ]);
+  });
+
   it("createOrUpdate, get, update and delete", async () => {
     const { sandboxGroups } = client;
     const made = await sandboxGroups.createOrUpdate("rg", "first", { location: "local", tags: { a: "1" } }, often);
