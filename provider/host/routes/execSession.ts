@@ -57,6 +57,8 @@ export async function serveExecStream(context: RouteContext, socket: WebSocket, 
     socket.close(1011);
   } finally {
     stopPings();
+    // Else its farewell would not be heard.
+    socket.resume();
   }
 }
 
@@ -73,11 +75,15 @@ function send(socket: WebSocket, frame: ExecServerFrame): Promise<void> {
 
 function handle(frame: ReturnType<typeof readFrame>, process: GuestProcess, socket: WebSocket): void {
   if (frame.type === "stdin") {
-    if (!process.stdin || process.stdin.writableEnded || process.stdin.destroyed) return;
-    if (process.stdin.write(Buffer.from(frame.data, "base64"))) return;
+    const { stdin } = process;
+    if (!stdin || stdin.writableEnded || stdin.destroyed) return;
+    if (stdin.write(Buffer.from(frame.data, "base64"))) return;
     socket.pause();
-    const goOn = () => socket.resume();
-    process.stdin.once("drain", goOn).once("close", goOn);
+    const goOn = () => {
+      stdin.off("drain", goOn).off("close", goOn);
+      socket.resume();
+    };
+    stdin.on("drain", goOn).on("close", goOn);
   } else if (frame.type === "stdin_close") {
     process.stdin?.end();
   } else if (frame.type === "signal") {
@@ -115,7 +121,11 @@ function frameQueue(socket: WebSocket): FrameQueue {
         gotFirst(frame);
         gotFirst = undefined;
       } else if (consume) consume(frame);
-      else waiting.push(frame);
+      else {
+        waiting.push(frame);
+        // Until the program runs, what follows waits with the caller.
+        socket.pause();
+      }
     } catch (error) {
       fail(error);
     }
@@ -124,6 +134,7 @@ function frameQueue(socket: WebSocket): FrameQueue {
     first,
     each: (consumer) => {
       consume = consumer;
+      socket.resume();
       try {
         for (const frame of waiting.splice(0)) consumer(frame);
       } catch (error) {

@@ -109,7 +109,7 @@ describe("exec", () => {
       new WebSocket(`ws+unix:${host.socket}:${target}?api-version=${older}`);
 
     /** All frames until the socket closes. */
-    async function collect(socket: WebSocket, start: object, then?: (socket: WebSocket) => void) {
+    async function collect(socket: WebSocket, start: object, then?: (socket: WebSocket) => unknown) {
       const frames: { type: string; data?: string; exitCode?: number; code?: string; signal?: string }[] = [];
       socket.on("message", (data) => frames.push(JSON.parse(String(data))));
       socket.on("open", () => {
@@ -157,6 +157,36 @@ describe("exec", () => {
     test("a broken frame ends the connection with an error", async () => {
       const { last } = await collect(open(), { command: ["sleep", "1000"] }, (s) => s.send("{"));
       expect(last).toMatchObject({ type: "error", code: "InvalidRequest" });
+    });
+
+    test("input waits with the caller until the program runs, and then arrives whole", async () => {
+      const { agent } = host.machines.vms.get(id)!;
+      const start = agent.exec.bind(agent);
+      const gate = Promise.withResolvers<void>();
+      agent.exec = async (request) => {
+        await gate.promise;
+        return start(request);
+      };
+      const data = Buffer.alloc(2 ** 16).toString("base64");
+      let sent = 0;
+      let sentEarly = 0;
+      const feed = async (socket: WebSocket) => {
+        // One by one: each is known to have left.
+        for (; sent < 512; sent++) {
+          await new Promise((resolve) => socket.send(JSON.stringify({ type: "stdin", data }), resolve));
+        }
+        socket.send(JSON.stringify({ type: "stdin_close" }));
+      };
+      const result = collect(open(), { command: ["wc", "-c"], stdin: true }, async (socket) => {
+        void feed(socket);
+        do {
+          sentEarly = sent;
+          await sleep(300);
+        } while (sent !== sentEarly);
+        gate.resolve();
+      });
+      expect((await result).stdout.trim()).toBe(String(512 * 2 ** 16));
+      expect(sentEarly).toBeLessThan(256);
     });
 
     test("a caller that goes away takes its program along", async () => {
