@@ -25,6 +25,7 @@ export interface Audited {
  */
 export async function auditRecords(audited: Audited): Promise<string[]> {
   const { group, ledger } = audited;
+  const listedAtMs = Date.now();
   const records = await group.sandboxes.list();
   const findings: string[] = [];
   const byId = new Map(records.map((record) => [record.id, record]));
@@ -36,9 +37,9 @@ export async function auditRecords(audited: Audited): Promise<string[]> {
   }
   for (const sandbox of ledger.sandboxes.values()) {
     const record = byId.get(sandbox.id);
-    const isOver = ledger.isOver(sandbox);
+    const isOver = ledger.isOver(sandbox, listedAtMs);
     if (record && (sandbox.fate === "gone" || isOver)) findings.push(`${sandbox.id} is gone and is ${record.state}`);
-    if (!record && ledger.lives(sandbox)) findings.push(`${sandbox.id} is lost`);
+    if (!record && ledger.lives(sandbox, listedAtMs)) findings.push(`${sandbox.id} is lost`);
     sandbox.fate = record ? "lives" : "gone";
     // What may end while it is looked at tells nothing.
     if (record && (ledger.lives(sandbox) || !sandbox.endsAtMs)) {
@@ -61,7 +62,9 @@ async function auditSandbox(audited: Audited, sandbox: KnownSandbox, record: San
   if (state === "Failed") {
     const reason = record.stateDetails?.failedReason;
     if (typeof reason !== "string" || reason === "") findings.push(`${id} failed without a reason`);
-    if (!killedMachines.has(id)) findings.push(`${id} failed though nobody killed it: ${reason}`);
+    if (!killedMachines.has(id)) {
+      findings.push(`${id} (${JSON.stringify(sandbox.traits)}) failed though nobody killed it: ${reason}`);
+    }
     return findings;
   }
   if (sandbox.isKilled) findings.push(`${id} is ${state} though its machine was killed`);

@@ -104,13 +104,13 @@ export class Ledger {
     return [...this.sandboxes.values()].filter((each) => this.lives(each));
   }
 
-  lives({ fate, endsAtMs }: KnownSandbox): boolean {
-    return fate === "lives" && Date.now() < (endsAtMs ?? Number.POSITIVE_INFINITY) - marginMs;
+  lives({ fate, endsAtMs }: KnownSandbox, atMs = Date.now()): boolean {
+    return fate === "lives" && atMs < (endsAtMs ?? Number.POSITIVE_INFINITY) - marginMs;
   }
 
   /** True of one whose time was over a while ago. */
-  isOver({ endsAtMs }: KnownSandbox): boolean {
-    return endsAtMs !== undefined && Date.now() > endsAtMs + marginMs;
+  isOver({ endsAtMs }: KnownSandbox, atMs: number): boolean {
+    return endsAtMs !== undefined && atMs > endsAtMs + marginMs;
   }
 
   /** Those that nobody changes. */

@@ -20,6 +20,7 @@ import { checkFacts, factsOf, type MachineFacts, readFacts, writeFacts } from ".
 import { removeMigrationSocket } from "./migration";
 import { findQemuProcess, markReady, type QemuProcess, removeTraces, removeVmDirectory } from "./qemuProcess";
 import { QemuVm } from "./qemuVm";
+import { reconnectAgent } from "./reconnectAgent";
 import {
   bytesOnDisk,
   ownFiles,
@@ -49,8 +50,6 @@ export interface QemuDriverOptions {
 
 /** A quiet machine boots in 1-2 s under emulation, a loaded one in 5. */
 const defaultBootLimitMs = 45_000;
-/** A running guest that was left by another host process. */
-const adoptHelloMs = 20_000;
 /** A full machine of some GiB on a slow disk; clients wait for 15 minutes. */
 const saveLimitMs = 10 * 60_000;
 /** What a VM says that was frozen, or was being saved by a process that ended. */
@@ -299,8 +298,7 @@ export async function createQemuDriver(options: QemuDriverOptions): Promise<VmDr
         if (!paused && status !== "running") {
           throw new SandboxesError("GuestFailed", `its virtual machine is "${status}"`);
         }
-        const socket = paused ? undefined : await qemu.connectAgentSocket();
-        const agent = socket && (await connectAgent(socket, { helloTimeoutMs: adoptHelloMs }));
+        const agent = paused ? undefined : await reconnectAgent(qemu, connectAgent);
         // A wake that was cut off may not have come to it; a machine of an earlier version has no facts.
         const facts = await readFacts(directory).catch(() => undefined);
         if (facts) await limitProcessor({ id: vmId, pid: qemu.identity.pid }, facts);

@@ -8,9 +8,8 @@ import { unconnectedAgent } from "../unconnectedAgent";
 import { saveMachine } from "./migration";
 import { lastWords, type QemuProcess, removeVmDirectory } from "./qemuProcess";
 import type { QmpEvent } from "./qmp";
+import { reconnectAgent } from "./reconnectAgent";
 
-/** For a guest that ran before: it only has to be scheduled. */
-const resumedHelloMs = 20_000;
 /** After its channel closed QEMU only has to leave. */
 const exitGraceMs = 3_000;
 /** QEMU that ends closes the guest's connection first, a moment before its own. */
@@ -76,8 +75,7 @@ export class QemuVm implements Vm {
       if (this.#paused) await this.#qemu.qmp.execute("cont");
       this.#paused = false;
       if (this.#agent) return;
-      const socket = await this.#qemu.connectAgentSocket();
-      this.#connected(await this.#connectAgent(socket, { helloTimeoutMs: resumedHelloMs }));
+      this.#connected(await reconnectAgent(this.#qemu, this.#connectAgent));
     });
   }
 
