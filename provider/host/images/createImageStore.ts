@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
+import { createSlots } from "../vm/slots";
 import { type Catalogue, type CatalogueSource, createCatalogue } from "./catalogue";
 import { type CatalogueImages, createCatalogueImages } from "./catalogueImages";
 import { removeForgottenChroots } from "./chrootDirectory";
@@ -11,6 +12,7 @@ import { defaultImageLimits, type ImageLimits } from "./imageLimits";
 import { type ImageReference, type PlaceReference, parseImageReference } from "./imageReference";
 import { openImageSource, resolveImageSource, type SourceAccess } from "./imageSource";
 import type { AbandonedPull, ImageStore, ImportOptions, StoredImage } from "./imageStore";
+import type { LayeredImage } from "./layeredImage";
 import { digestSchema } from "./ociDocuments";
 import { packLayers } from "./packLayers";
 import { PullDirectories } from "./pulls";
@@ -37,6 +39,8 @@ class LocalImageStore implements ImageStore {
   readonly #directory: string;
   readonly #tempDir: string;
   readonly #pulls: PullDirectories;
+  /** Each may take memory for a million names: many hostile images at once take no more than two. */
+  readonly #unpacking = createSlots(2);
   readonly #limits: ImageLimits;
   readonly #catalogue: Catalogue;
   readonly #recipeImages: CatalogueImages;
@@ -146,12 +150,16 @@ class LocalImageStore implements ImageStore {
     if (image.digest !== digest) {
       throw new SandboxesError("ImageInvalid", `${reference.canonical} changed while it was imported`);
     }
+    return this.#unpacking.run(() => this.#unpack(reference, image, access), access.signal);
+  }
+
+  async #unpack(reference: PlaceReference, image: LayeredImage, access: SourceAccess): Promise<StoredImage> {
     const made = join(access.tempDir, "image");
     await mkdir(made);
     await packLayers(rootfsPath(made), image, access);
-    return publishImage(made, this.#pathOf(digest), {
+    return publishImage(made, this.#pathOf(image.digest), {
       version: 1,
-      digest,
+      digest: image.digest,
       reference: reference.canonical,
       ...(await describeRootfs(made)),
       config: image.config,

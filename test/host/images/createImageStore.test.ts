@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -366,6 +366,23 @@ describe("the store", () => {
     expect(images.map(({ reference }) => reference)).toEqual(references);
     expect(packed).toBe(2);
     expect(await readdir(join(dataDir, "images"))).toHaveLength(2);
+  });
+
+  it("reads two images at once, and the others in their turn", async () => {
+    const others: number[] = [];
+    const onProgress = (message: string) => {
+      if (!message.startsWith("reading")) return;
+      const done = readdirSync(join(dataDir, "images")).filter((name) => !name.startsWith("."));
+      others.push(others.length - done.length);
+    };
+    const imports = [1, 2, 3, 4, 5].map(async (number) => {
+      const path = join(work, `turn-${number}.tar`);
+      await writeFile(path, tarOf([file(`file-${number}`)]));
+      return store.import(`rootfs:${path}`, { onProgress });
+    });
+    await Promise.all(imports);
+    expect(others).toHaveLength(5);
+    expect(Math.max(...others)).toBe(1);
   });
 
   it("sees that a tag has moved", async () => {
