@@ -97,6 +97,23 @@ describe("a stack on Azure, driven by the Pulumi command line", () => {
   });
 });
 
+describe("the engine's most talkative log", () => {
+  it("has no credential of Azure, and of the program's secrets only what the engine itself writes down", async () => {
+    const { exitCode, stdout, stderr } = await project.run("up", "--yes", "--logtostderr", "--logflow", "-v=9");
+    expect(exitCode).toBe(0);
+    expect(stderr.length).toBeGreaterThan(50_000);
+    for (const secret of [double.tokens.clientSecret, ...double.tokens.issued.keys()]) {
+      expect((stdout + stderr).includes(secret)).toBe(false);
+    }
+    // Engine and SDK note the properties of every resource of every provider as they pass; see docs/security.md.
+    const theirs = /"msg":"((Unm|M)arshaling property for|(eventSink::Debug\(<\{%reset%\}>)?RegisterResource) RPC/;
+    const lines = stderr.split("\n").filter((line) => line.includes(secretValue));
+    expect(lines.filter((line) => !theirs.test(line))).toEqual([]);
+    expect(stdout.includes(secretValue)).toBe(false);
+    expect(await run("destroy", "--yes", "--skip-preview")).toMatchObject({ exitCode: 0 });
+  });
+});
+
 const create = { method: "PUT", times: 1 } as const;
 const faults: [string, Fault[], Partial<Pace>, "succeeds" | "fails"][] = [
   ["a role that takes effect late", [], { roleDelayMs: 3_000 }, "succeeds"],

@@ -6,7 +6,8 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { inspect } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { azureTokens } from "../../../provider/client/azure/connection";
+import { cloudOf } from "../../../provider/client/azure/clouds";
+import { azureConnection, azureTokens } from "../../../provider/client/azure/connection";
 import { readAzureSettings } from "../../../provider/client/azure/settings";
 import { AzureDouble, controlAudience } from "../../azure/double/azureDouble";
 
@@ -183,10 +184,26 @@ describe("signing in to Azure", () => {
 });
 
 describe("the clouds", () => {
-  it.each(["usgovernment", "china", "public", "AzureUSGovernment"])("%s is known", (environment) => {
-    expect(() =>
-      azureTokens(readAzureSettings((name) => (name === "environment" ? environment : undefined), {})),
-    ).not.toThrow();
+  const china = ["https://management.chinacloudapi.cn", "https://login.chinacloudapi.cn"];
+  const usGovernment = ["https://management.usgovcloudapi.net", "https://login.microsoftonline.us"];
+  it.each([
+    ["public", ["https://management.azure.com", "https://login.microsoftonline.com"]],
+    ["usgovernment", usGovernment],
+    ["AzureUSGovernment", usGovernment],
+    ["china", china],
+    ["AzureChinaCloud", china],
+  ])("%s has its own addresses, and tokens for them", (environment, [endpoint, authorityHost]) => {
+    const cloud = cloudOf({ environment });
+    expect(cloud).toMatchObject({ endpoint, authorityHost, controlScope: `${endpoint}/.default` });
+    const connection = azureConnection({
+      settings: readAzureSettings(() => undefined, { ARM_ENVIRONMENT: environment, ARM_SUBSCRIPTION_ID: "s" }),
+      resourceGroupName: "rg",
+    });
+    expect(connection).toMatchObject({ endpoint, azure: { controlScope: `${endpoint}/.default` } });
+  });
+
+  it("that is not known is refused with the ones that are", () => {
+    expect(() => cloudOf({ environment: "moon" })).toThrow(expect.objectContaining({ field: "environment" }));
   });
 });
 
