@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { rootCertificates } from "node:tls";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { egressDecisionsView } from "../../provider/client/wire/egress";
@@ -44,6 +45,18 @@ async function shell(id: string, command: string): Promise<{ exitCode: number; s
 }
 
 describe("a virtual machine", () => {
+  it("without authorities of its own gets Mozilla's and the host's, where a rule looks into https", async () => {
+    const rules = [{ match: { host: "site.test", path: "/api" }, action: { type: "Allow" } }];
+    const id = await host.sandbox({ ...small, egressPolicy: { defaultAction: "Deny", rules } });
+    const count = await shell(id, "grep -c BEGIN $SSL_CERT_FILE $NODE_EXTRA_CA_CERTS");
+    const [bundle, authority] = count.stdout
+      .trim()
+      .split("\n")
+      .map((line) => Number(line.split(":")[1]));
+    expect(authority).toBe(1);
+    expect(bundle).toBe(rootCertificates.length + 1);
+  });
+
   it("has no network device, and reaches through the proxy what its policy allows", async () => {
     const id = await host.sandbox({ ...small, egressPolicy });
     const devices = await shell(id, "ls /sys/class/net");
