@@ -20,7 +20,7 @@ const headers = [{ operation: "Set", name: "x-token", valueRef }];
 const rules = [{ match: { host: "api.test", scheme: "http" }, action: { type: "Transform", headers } }];
 const api = new EgressPolicy("api", { group, rules });
 const shared = new Volume("shared", { group, type: "AzureBlob" });
-const data = new Volume("data", { group, type: "DataDisk", size: ${JSON.stringify(size)} });
+const data = new Volume("data", { group, type: "AzureBlob", size: ${JSON.stringify(size)} });
 const box = new Sandbox("box", {
   group,
   image: python,

@@ -46,7 +46,8 @@ describe("ports", () => {
     await using sandbox = await group.createSandbox({ image: "ubuntu" });
     await expect(sandbox.openPort(0)).rejects.toMatchObject({ code: "Invalid" });
     await expect(sandbox.openPort(80, { auth: {} })).rejects.toMatchObject({ code: "Invalid", field: "auth" });
-    await expect(sandbox.openPort(80, { protocol: "Http2" })).rejects.toMatchObject({ code: "Unsupported" });
+    const github = sandbox.openPort(80, { auth: { github: { enabled: true } } });
+    await expect(github).rejects.toMatchObject({ code: "Unsupported", field: "auth.github" });
   });
 });
 
@@ -73,7 +74,9 @@ describe("egress", () => {
   });
 
   it("that cannot be enforced is refused", async () => {
-    const rules = [{ name: "key", match: { host: "a.test" }, action: { type: "Transform" as const } }];
+    const managedIdentityRef = { resource: "https://a.test" };
+    const headers = [{ operation: "Set", name: "Authorization", valueRef: { managedIdentityRef } }];
+    const rules = [{ name: "key", match: { host: "a.test" }, action: { type: "Transform" as const, headers } }];
     await expect(group.createSandbox({ image: "ubuntu", egress: { rules } })).rejects.toMatchObject({
       code: "Unsupported",
       message: expect.stringContaining('rule "key"'),
