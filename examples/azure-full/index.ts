@@ -1,100 +1,110 @@
-// A sandbox group on Azure with all that usually surrounds one: a virtual network, an identity that pulls images from
-// your registry, roles, a volume, and a snapshot of a prepared sandbox.
-//   az login
-//   pulumi up --config azure-native:subscriptionId=<yours> --config registryName=<yours> --config image=<repository:tag>
+// Agents on Azure: a group in a network of its own, with an image from a private registry, files that outlive
+// sandboxes, a token that no agent sees, and nothing let out but what is listed.
+//   pulumi config set registryName <an existing Azure Container Registry>
+//   pulumi config set --secret token <of the service that agents call>
 import { getClientConfigOutput } from "@pulumi/azure-native/authorization/getClientConfig.js";
 import { RoleAssignment } from "@pulumi/azure-native/authorization/roleAssignment.js";
 import { getRegistryOutput } from "@pulumi/azure-native/containerregistry/getRegistry.js";
 import { UserAssignedIdentity } from "@pulumi/azure-native/managedidentity/userAssignedIdentity.js";
+import { Subnet } from "@pulumi/azure-native/network/subnet.js";
 import { VirtualNetwork } from "@pulumi/azure-native/network/virtualNetwork.js";
 import { ResourceGroup } from "@pulumi/azure-native/resources/resourceGroup.js";
 import { Config, interpolate } from "@pulumi/pulumi";
-import { DiskImage, Sandbox, SandboxGroup, Secret, Snapshot, VnetConnection, Volume } from "pulumi-sandboxes";
+import {
+  DiskImage,
+  EgressPolicy,
+  Sandbox,
+  SandboxGroup,
+  Secret,
+  Snapshot,
+  VnetConnection,
+  Volume,
+} from "pulumi-sandboxes";
 
 const config = new Config();
-const resourceGroup = new ResourceGroup("sandboxes", { resourceGroupName: config.get("resourceGroupName") });
+const resourceGroup = new ResourceGroup("agents", { resourceGroupName: config.get("resourceGroupName") });
 const resourceGroupName = resourceGroup.name;
-const { subscriptionId, objectId } = getClientConfigOutput();
-const roleOf = (id: string) =>
-  interpolate`/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${id}`;
 
-// The subnet belongs to sandboxes alone.
-const network = new VirtualNetwork("office", {
-  resourceGroupName,
-  addressSpace: { addressPrefixes: ["10.20.0.0/16"] },
-  subnets: [
-    {
-      name: "sandboxes",
-      addressPrefix: "10.20.0.0/23",
-      delegations: [{ name: "sandboxes", serviceName: "Microsoft.App/environments" }],
-    },
-  ],
+// The identity that may pull from the registry. "AcrPull"; see Azure's list of built-in roles.
+const acrPull = "7f951dda-4ed3-4680-a7ca-43fe172d538d";
+const { subscriptionId } = getClientConfigOutput();
+const registry = getRegistryOutput({
+  registryName: config.require("registryName"),
+  resourceGroupName: config.require("registryResourceGroupName"),
 });
-const subnetId = interpolate`${network.id}/subnets/sandboxes`;
-
-// Who pulls images: AcrPull on the registry.
 const puller = new UserAssignedIdentity("puller", { resourceGroupName });
-const registry = getRegistryOutput({ resourceGroupName, registryName: config.require("registryName") });
-const pull = new RoleAssignment("puller", {
+const mayPull = new RoleAssignment("may-pull", {
   scope: registry.id,
-  roleDefinitionId: roleOf("7f951dda-4ed3-4680-a7ca-43fe172d538d"),
+  roleDefinitionId: interpolate`/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${acrPull}`,
   principalId: puller.principalId,
   principalType: "ServicePrincipal",
 });
 
+// Whoever deploys also becomes Data Owner of the group, without which not even an owner can use it.
 const group = new SandboxGroup("agents", {
   resourceGroupName,
-  identity: { type: "SystemAssigned, UserAssigned", userAssignedIdentities: [puller.id] },
+  identity: { type: "UserAssigned", userAssignedIdentities: [puller.id] },
+  assignDataOwner: true,
 });
-// "Container Apps SandboxGroup Data Owner"; assignDataOwner of the group would give it without azure-native.
-const role = new RoleAssignment("deployer", {
-  scope: group.id,
-  roleDefinitionId: roleOf("c24cf47c-5077-412d-a19c-45202126392c"),
-  principalId: objectId,
-  principalType: config.require("principalType"),
-});
-const withRole = { dependsOn: [role] };
 
-const office = new VnetConnection("office", { group, subnetId });
+// Sandboxes in a network of one's own: the subnet is theirs alone.
+const network = new VirtualNetwork("agents", {
+  resourceGroupName,
+  addressSpace: { addressPrefixes: ["10.20.0.0/16"] },
+});
+const subnet = new Subnet("sandboxes", {
+  resourceGroupName,
+  virtualNetworkName: network.name,
+  addressPrefix: "10.20.0.0/23",
+  delegations: [{ name: "sandboxes", serviceName: "Microsoft.App/environments" }],
+});
+const vnetConnection = new VnetConnection("agents", { group, subnetId: subnet.id });
+
 const image = new DiskImage(
   "agent",
   { group, image: interpolate`${registry.loginServer}/${config.require("image")}`, identity: puller.id },
-  { dependsOn: [role, pull] },
+  { dependsOn: mayPull },
 );
-const work = new Volume("work", { group, type: "AzureBlob" }, withRole);
-const token = new Secret("api", { group, values: { TOKEN: config.getSecret("apiToken") ?? "none yet" } }, withRole);
 
+// What agents share, and what they may call: the proxy puts the token in, the sandbox never has it.
+const models = new Volume("models", { group, type: "AzureBlob" });
+const token = new Secret("token", { group, values: { value: config.requireSecret("token") } });
+const egressPolicy = new EgressPolicy("agents", {
+  group,
+  // Without it Azure leaves https as it is, and the header out.
+  trafficInspection: "Full",
+  hostRules: [{ pattern: "pypi.org" }, { pattern: "files.pythonhosted.org" }],
+  rules: [
+    {
+      name: "call-the-service",
+      match: { host: "api.example.com" },
+      action: {
+        type: "Transform",
+        headers: [
+          {
+            operation: "Set",
+            name: "Authorization",
+            valueRef: { secretRef: { secretId: token.name, secretKey: "value", format: "Bearer {value}" } },
+          },
+        ],
+      },
+    },
+  ],
+});
+
+// One is prepared; all others start from what it had in memory.
 const prepared = new Sandbox("prepared", {
   group,
   image,
-  vnetConnection: office,
-  volumes: [{ volume: work, mountpoint: "/work" }],
-  identitySettings: [{ identity: "system", lifecycle: "Main" }],
-  lifecycle: { autoSuspendPolicy: { enabled: true, interval: 600 } },
-  egress: {
-    hostRules: [{ pattern: "*.pypi.org" }],
-    rules: [
-      {
-        name: "with-token",
-        match: { host: "api.example.com" },
-        action: {
-          type: "Transform",
-          headers: [
-            {
-              operation: "Set",
-              name: "authorization",
-              valueRef: { secretRef: { secretId: token.name, secretKey: "TOKEN", format: "Bearer {value}" } },
-            },
-          ],
-        },
-      },
-    ],
-  },
+  cpu: 1,
+  memory: "2Gi",
+  vnetConnection,
+  egressPolicy,
+  volumes: [{ volume: models, mountpoint: "/models", readOnly: true }],
+  lifecycle: { autoSuspendPolicy: { enabled: true, interval: 300 } },
 });
-const snapshot = new Snapshot("prepared", { group, sandbox: prepared });
-const copy = new Sandbox("copy", { group, snapshot, egress: { defaultAction: "Deny" } });
+const warm = new Snapshot("warm", { group, sandbox: prepared });
 
 export const groupId = group.id;
-export const groupPrincipalId = group.principalId;
-export const snapshotId = snapshot.snapshotId;
-export const sandboxId = copy.sandboxId;
+export const endpoint = group.managementEndpoint;
+export const snapshotId = warm.snapshotId;

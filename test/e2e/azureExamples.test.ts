@@ -24,6 +24,7 @@ describe.each(["azure-group", "azure-full"])("examples/%s", (name) => {
       "sandboxes:caCertificate": double.ca,
       // The only one that the double has.
       resourceGroupName: double.resourceGroup,
+      token: "of the service",
     });
     const lines = config.map(([key, value]) => `  ${key}: ${JSON.stringify(value)}`);
     await writeFile(join(project.folder, "Pulumi.example.yaml"), `config:\n${lines.join("\n")}\n`);

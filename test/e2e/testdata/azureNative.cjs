@@ -15,22 +15,24 @@ function nameOf(urn, inputs) {
 }
 
 /** As Azure spells them, where somebody looks. */
-const collections = { VirtualNetwork: "Microsoft.Network/virtualNetworks" };
+const collections = {
+  VirtualNetwork: () => "Microsoft.Network/virtualNetworks",
+  Subnet: ({ virtualNetworkName }) => `Microsoft.Network/virtualNetworks/${virtualNetworkName}/subnets`,
+};
 
 function idOf(urn, inputs, name) {
   const [, module, type] = typeOf(urn).split(":");
   if (type === "ResourceGroup") return `/subscriptions/${subscriptionId}/resourceGroups/${name}`;
   const scope = inputs.scope ?? `/subscriptions/${subscriptionId}/resourceGroups/${inputs.resourceGroupName}`;
-  return `${scope}/providers/${collections[type] ?? `Microsoft.${module}/${type}`}/${name}`;
+  return `${scope}/providers/${collections[type]?.(inputs) ?? `Microsoft.${module}/${type}`}/${name}`;
 }
 
 /** What Azure adds, as far as programs read it. */
 function outputsOf(urn, inputs) {
   const name = nameOf(urn, inputs);
   const id = idOf(urn, inputs, name);
-  const subnets = inputs.subnets?.map((subnet) => ({ ...subnet, id: `${id}/subnets/${subnet.name}` }));
   const known = { location: "eastus2", principalId: `principal-of-${name}`, clientId: `client-of-${name}` };
-  return { id, outs: { ...known, ...inputs, name, ...(subnets && { subnets }) } };
+  return { id, outs: { ...known, ...inputs, name } };
 }
 
 const answers = {
