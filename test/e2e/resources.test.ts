@@ -27,12 +27,11 @@ const box = new Sandbox("box", {
   env: { SETTING: "an-env-value" },
   egressPolicy: api,
   ports: [{ port: 8080, auth: { anonymous: true } }],
-  volumes: [
-    { volume: data, mountpoint: "/data" },
-    { volume: shared.name, mountpoint: "/shared", readOnly: true },
-  ],
+  volumes: [{ volume: shared.name, mountpoint: "/shared", readOnly: true }],
   lifecycle: { autoSuspendPolicy: { enabled: true, interval: ${idleSeconds} } },
 });
+// Of a sandbox with a DataDisk, which is for one, there is no snapshot.
+const worker = new Sandbox("worker", { group, image: python, volumes: [{ volume: data, mountpoint: "/data" }] });
 const prepared = new Snapshot("prepared", { group, sandbox: box, labels: { made: "by-test" } });
 const copy = new Sandbox("copy", { group, snapshot: prepared, egress: { defaultAction: "Deny" } });
 module.exports = { snapshotId: prepared.snapshotId, volume: data.name };
@@ -60,10 +59,10 @@ describe("a stack of all resources", () => {
   const live = async (name: string) => (await host.call("GET", String((await ours(name)).id))).body;
 
   it("previews, is made, and is found unchanged with a refresh and without", async () => {
-    expect(await project.plan()).toEqual({ create: 10 });
+    expect(await project.plan()).toEqual({ create: 11 });
     await project.up();
     expect(await live("box")).toMatchObject({
-      volumes: [{ mountpoint: "/data" }, { mountpoint: "/shared", readOnly: true }],
+      volumes: [{ mountpoint: "/shared", readOnly: true }],
       lifecycle: { autoSuspendPolicy: { enabled: true, interval: 600, mode: "Memory" } },
     });
     expect(await live("copy")).toMatchObject({
@@ -71,7 +70,7 @@ describe("a stack of all resources", () => {
       egressPolicy: { defaultAction: "Deny" },
     });
     expect(await live("data")).toMatchObject({ size: "1024Mi", isAttached: true });
-    expect(await project.plan("--refresh", "--expect-no-changes")).toEqual({ same: 10 });
+    expect(await project.plan("--refresh", "--expect-no-changes")).toEqual({ same: 11 });
     await project.up("--expect-no-changes");
     expect(await project.drift()).toMatchObject({ exitCode: 0 });
   });
@@ -90,7 +89,7 @@ describe("a stack of all resources", () => {
   it("changes a lifecycle and a size in place", async () => {
     const before = (await ours("box")).id;
     await project.write(program({ idleSeconds: 900, size: "2Gi" }));
-    expect(await project.plan()).toEqual({ update: 2, same: 8 });
+    expect(await project.plan()).toEqual({ update: 2, same: 9 });
     await project.up();
     expect((await ours("box")).id).toBe(before);
     expect(await live("box")).toMatchObject({ lifecycle: { autoSuspendPolicy: { interval: 900 } } });
