@@ -6,7 +6,10 @@ import type { CatalogueEntry } from "./imageStore";
 import { type Recipe, recipeNamed, recipeNames, recipeWith } from "./recipes";
 
 /** What a name of the catalogue stands for. */
-export type CatalogueSource = { kind: "recipe"; recipe: Recipe } | { kind: "place"; reference: PlaceReference };
+export type CatalogueSource =
+  | { kind: "recipe"; recipe: Recipe }
+  /** `standIn` is made instead where there is no way to the place. */
+  | { kind: "place"; reference: PlaceReference; standIn?: Recipe };
 
 /** The public disk images of a host: names that any caller may use, and what they stand for here. */
 export interface Catalogue {
@@ -28,6 +31,8 @@ const longSource = z.strictObject({
   description: z.string().optional(),
   /** More of Debian's packages; for recipes only. */
   packages: z.array(debianPackage).optional(),
+  /** The recipe that is made instead where the host has no way to the source, `recipe:debian`. */
+  standIn: z.string().optional(),
 });
 /** `{"ubuntu": "recipe:debian", "tools": {"source": "recipe:debian", "packages": ["git"]}, "alpine": null}`. */
 const catalogueFile = z.record(imageName, z.union([shortSource, longSource, z.null()]));
@@ -63,7 +68,12 @@ const defaults: CatalogueFile = {
     source: "docker.io/library/python:3.14-bookworm",
     description: "Python 3.14 on Debian 12, from Docker Hub.",
   },
-  ubuntu: { source: "docker.io/library/ubuntu:24.04", description: "Ubuntu 24.04, from Docker Hub." },
+  // What Azure's SDKs ask for when their caller says nothing: a host without a registry has to have one.
+  ubuntu: {
+    standIn: "recipe:debian",
+    source: "docker.io/library/ubuntu:24.04",
+    description: "Ubuntu 24.04, from Docker Hub; where the host has no way there, Debian in its place.",
+  },
 };
 
 /** Azure's public names, changed by what an operator's file says: a name added, given another source, or null. */
@@ -72,9 +82,10 @@ export function createCatalogue(changes: CatalogueFile = {}): Catalogue {
   const entries: CatalogueEntry[] = [];
   for (const [name, value] of Object.entries({ ...defaults, ...changes })) {
     if (value === null) continue;
-    const { source, description, packages = [] } = typeof value === "string" ? { source: value } : value;
+    const entry: z.output<typeof longSource> = typeof value === "string" ? { source: value } : value;
+    const { source, description, packages = [], standIn } = entry;
     const found = readSource(name, source, packages);
-    sources.set(name, found.source);
+    sources.set(name, standIn === undefined ? found.source : withStandIn(name, found.source, standIn));
     entries.push({ name, description: description ?? found.description, source: found.text });
   }
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -116,6 +127,12 @@ function readSource(
     description: `${recipe.description}${more}`,
     text: [text, ...packages].join("+"),
   };
+}
+
+function withStandIn(name: string, source: CatalogueSource, text: string): CatalogueSource {
+  const { source: standIn } = readSource(name, text, []);
+  if (source.kind === "place" && standIn.kind === "recipe") return { ...source, standIn: standIn.recipe };
+  throw wrong(name, "standIn is a recipe in the place of a registry's image");
 }
 
 function wrong(name: string, why: string): SandboxesError {

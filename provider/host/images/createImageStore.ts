@@ -16,6 +16,8 @@ import type { LayeredImage } from "./layeredImage";
 import { digestSchema } from "./ociDocuments";
 import { packLayers } from "./packLayers";
 import { PullDirectories } from "./pulls";
+import type { Recipe } from "./recipes";
+import { isUnreachable } from "./registry/registryError";
 import { type JobContext, SharedJobs } from "./sharedJobs";
 
 export interface ImageStoreOptions {
@@ -64,13 +66,18 @@ class LocalImageStore implements ImageStore {
 
   async import(reference: string, options: ImportOptions = {}): Promise<StoredImage> {
     const { parsed, source } = this.#find(reference);
-    const image = await this.#byReference.run(jobKey(parsed, options), options, (context) =>
-      source.kind === "recipe"
-        ? this.#inTempDir((tempDir) => this.#recipeImages.import(source.recipe, tempDir, context))
-        : this.#importNow(source.reference, options, context).catch((error: unknown) => {
-            throw parsed.kind === "catalogue" ? publicImageError(parsed.name, error) : error;
-          }),
-    );
+    const image = await this.#byReference.run(jobKey(parsed, options), options, (context) => {
+      const make = (recipe: Recipe) =>
+        this.#inTempDir((tempDir) => this.#recipeImages.import(recipe, tempDir, context));
+      if (source.kind === "recipe") return make(source.recipe);
+      return this.#importNow(source.reference, options, context).catch((error: unknown) => {
+        if (source.standIn && isUnreachable(error)) {
+          context.progress(`${(error as Error).message}; taking ${source.standIn.name} in its place`);
+          return make(source.standIn);
+        }
+        throw parsed.kind === "catalogue" ? publicImageError(parsed.name, error) : error;
+      });
+    });
     // Another reference may have brought the same image.
     return { ...withoutRecipe(image), reference: parsed.canonical };
   }
@@ -88,7 +95,10 @@ class LocalImageStore implements ImageStore {
         signal,
         progress: options.onProgress ?? (() => undefined),
       }),
-    );
+    ).catch((error: unknown) => {
+      if (source.standIn && isUnreachable(error)) return this.#recipeImages.resolve(source.standIn);
+      throw error;
+    });
   }
 
   async get(digest: string): Promise<StoredImage | undefined> {

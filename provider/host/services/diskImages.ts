@@ -210,7 +210,8 @@ export class DiskImageService {
     const digest = this.#store.publicDigest(place);
     const known = digest === undefined ? undefined : await this.#images.get(digest);
     if (known) return known;
-    const image = await this.#images.import(name, { signal });
+    const onProgress = (step: string) => this.#log.info({ publicImage: name, step }, "image import");
+    const image = await this.#images.import(name, { signal, onProgress });
     this.#store.rememberPublic(place, image.digest);
     return image;
   }

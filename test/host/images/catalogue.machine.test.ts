@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkImageTools, createImageStore, type StoredImage } from "../../../provider/host/images";
+import { checkImageTools, createCatalogue, createImageStore, type StoredImage } from "../../../provider/host/images";
 import { cacheDirectory } from "../../../provider/host/vm/cacheDirectory";
 
 let work: string;
@@ -53,6 +53,21 @@ describe("the catalogue's python", () => {
     expect(found).toMatchObject({ digest: image.digest, rootfsDigest: image.rootfsDigest });
     expect((await other.get(image.digest))?.rootfsPath).toBe(found.rootfsPath);
     expect(await readdir(join(work, "other", "images", ".importing"))).toEqual([]);
+  });
+
+  it("stands in for an image that no registry can be asked for, and for no other", async () => {
+    const said: string[] = [];
+    const catalogue = createCatalogue({
+      away: { source: "registry.invalid/away:1", standIn: "recipe:python" },
+      alone: "registry.invalid/alone:1",
+    });
+    const options = { dataDir: join(work, "stand-in"), cacheDir: cacheDirectory(), catalogue };
+    const store = createImageStore({ ...options, limits: { tries: 1 } });
+    const found = await store.import("away", { onProgress: (message) => said.push(message) });
+    expect(found).toMatchObject({ digest: image.digest, reference: "away" });
+    expect(said.join("\n")).toContain("taking python in its place");
+    expect(await store.resolve("away")).toBe(image.digest);
+    await expect(store.import("alone")).rejects.toMatchObject({ code: "RegistryFailed" });
   });
 
   it("has no digest before it was made", async () => {

@@ -28,6 +28,7 @@ describe("the catalogue", () => {
     }
     expect(sourceOf(entries, "debian")).toBe("recipe:debian");
     expect(sourceOf(entries, "ubuntu")).toBe("docker.io/library/ubuntu:24.04");
+    expect(createCatalogue().sourceOf("ubuntu")).toMatchObject({ standIn: { name: "debian" } });
   });
 
   it("is changed by an operator: other sources, new names, names taken away", async () => {
@@ -58,6 +59,8 @@ describe("the catalogue", () => {
     ["a reference that is none", '{"ubuntu": "not a reference"}'],
     ["packages for an image of a registry", '{"ubuntu": {"source": "ubuntu:24.04", "packages": ["git"]}}'],
     ["a package that is an option", '{"ubuntu": {"source": "recipe:debian", "packages": ["--x"]}}'],
+    ["a registry's image as a stand-in", '{"ubuntu": {"source": "ubuntu:24.04", "standIn": "debian:12"}}'],
+    ["a stand-in for a recipe", '{"ubuntu": {"source": "recipe:debian", "standIn": "recipe:debian"}}'],
     ["an unknown property", '{"ubuntu": {"source": "recipe:debian", "tag": "x"}}'],
   ])("refuses %s, and names the file", async (_what, content) => {
     const path = join(work, "catalogue.json");

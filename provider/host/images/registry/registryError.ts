@@ -11,6 +11,11 @@ export class PassingFailure extends SandboxesError {
   }
 }
 
+/** True where there is no way to the registry at all: it neither refused nor failed. */
+export function isUnreachable(error: unknown): boolean {
+  return error instanceof SandboxesError && error.code === "RegistryFailed" && error.hint === reachHint;
+}
+
 const reachHint = "check the name, and whether the host reaches it (proxy: HTTPS_PROXY of the host process)";
 const credentialsHint =
   "give credentials, or log in on the host with `docker login`; Docker Hub also answers so for names that do not exist";
