@@ -105,6 +105,9 @@ const prepared = new Sandbox("prepared", {
 });
 const warm = new Snapshot("warm", { group, sandbox: prepared });
 
+const first = new Sandbox("first", { group, snapshot: warm });
+
 export const groupId = group.id;
 export const endpoint = group.managementEndpoint;
 export const snapshotId = warm.snapshotId;
+export const sandboxId = first.sandboxId;

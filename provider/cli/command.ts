@@ -12,6 +12,12 @@ export interface Command {
   run(argv: string[], io: CommandIo): Promise<number>;
 }
 
+/** A part of `sandboxes host`. */
+export interface HostCommand {
+  usage: string;
+  run(argv: string[], io: CommandIo): Promise<number>;
+}
+
 /** All of the outside world that a command may touch. */
 export interface CommandIo {
   stdin: Readable & { isTTY?: boolean; setRawMode?: (raw: boolean) => unknown };

@@ -1,14 +1,8 @@
-import { type Command, type CommandIo, usageError } from "./command";
+import { type Command, type HostCommand, usageError } from "./command";
 import { hostStart, hostStatus, hostStop } from "./hostEmbedded";
 import { hostGc } from "./hostGc";
 import { hostLogs } from "./hostLogs";
 import { hostServe } from "./hostServe";
-
-/** A part of `sandboxes host`. */
-export interface HostCommand {
-  usage: string;
-  run(argv: string[], io: CommandIo): Promise<number>;
-}
 
 const parts: Record<string, HostCommand> = {
   serve: hostServe,

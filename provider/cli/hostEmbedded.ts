@@ -4,8 +4,7 @@ import {
   ensureEmbeddedHost,
   stopEmbeddedHost,
 } from "../client/embeddedHost";
-import { type CommandIo, usageError } from "./command";
-import type { HostCommand } from "./host";
+import { type CommandIo, type HostCommand, usageError } from "./command";
 import { parseHostArguments } from "./hostArguments";
 
 /** `sandboxes host start`: the embedded host, unless it runs already. */

@@ -2,8 +2,7 @@ import { resolveConnection } from "../client/connection";
 import { ensureEmbeddedHost } from "../client/embeddedHost";
 import { SandboxApi } from "../client/sandboxApi";
 import type { GarbageItem, GarbageView } from "../client/wire/garbage";
-import { usageError } from "./command";
-import type { HostCommand } from "./host";
+import { type HostCommand, usageError } from "./command";
 import { parseHostArguments } from "./hostArguments";
 import { formatTable } from "./table";
 

@@ -3,8 +3,7 @@ import { readFile } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { embeddedHostStatus } from "../client/embeddedHost";
-import { usageError } from "./command";
-import type { HostCommand } from "./host";
+import { type HostCommand, usageError } from "./command";
 import { parseHostArguments } from "./hostArguments";
 
 const hint = "sandboxes host logs [--data DIR] [--lines N] [--follow]";
