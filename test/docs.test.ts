@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { localSubscriptionId } from "../provider/client/connection";
+import { localSubscriptionId } from "../provider/client/localNames";
 import { createMemoryDriver } from "../provider/host/vm/memory";
 import { RunningHost } from "./host/fakes/runningHost";
 

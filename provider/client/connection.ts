@@ -5,6 +5,7 @@ import { readAzureSettings } from "./azure/settings";
 import { CachedTokens, type Credential, type TokenSource } from "./azure/tokens";
 import { ensureEmbeddedHost } from "./embeddedHost";
 import { SandboxesError } from "./errors";
+import { localResourceGroupName, localSubscriptionId } from "./localNames";
 
 /** Where sandboxes live and who asks. Plain data: it may be copied and compared, but `token` must not be logged. */
 export interface Connection {
@@ -47,9 +48,6 @@ export interface ConnectionOptions {
   dataDir?: string;
   signal?: AbortSignal;
 }
-
-export const localSubscriptionId = "00000000-0000-0000-0000-000000000000";
-export const localResourceGroupName = "local";
 
 /**
  * Fills what the options leave open from `SANDBOXES_ENDPOINT`, `_TOKEN`, `_CA_FILE`, `_GROUP`, `_TARGET`, `_DATA_DIR`. Without

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { idleCostText, type SandboxCosts } from "./idleCost";
+import type { SandboxCosts } from "./idleCost";
 
 const found: SandboxCosts[] = [];
 let waiting = 0;
@@ -25,10 +25,16 @@ export function noteIdleCost(
     waiting -= 1;
     // After what the program does because of this registration, which may be to declare another one.
     setImmediate(() => {
-      const text = waiting === 0 && !said ? idleCostText(found) : undefined;
-      if (text) said = true;
-      const told = text ? pulumi.log.info(text) : Promise.resolve();
-      told.finally(done);
+      if (waiting > 0 || said || found.length === 0) return done();
+      said = true;
+      void tell().finally(done);
     });
   });
+}
+
+/** Loads what reckons now: most runs of a program never need it. */
+async function tell(): Promise<void> {
+  const { idleCostText } = await import("./idleCost.js");
+  const text = idleCostText(found);
+  if (text) await pulumi.log.info(text);
 }

@@ -1,4 +1,4 @@
-import { localSubscriptionId } from "../client/connection";
+import { localSubscriptionId } from "../client/localNames";
 import type { SandboxApi } from "../client/sandboxApi";
 import { type ProviderConfig, readProviderConfig, type Target } from "./providerConfig";
 

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { localResourceGroupName, localSubscriptionId } from "../../provider/client/connection";
+import { localResourceGroupName, localSubscriptionId } from "../../provider/client/localNames";
 import { SandboxApi } from "../../provider/client/sandboxApi";
 
 export interface Received {
