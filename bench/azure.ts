@@ -34,8 +34,44 @@ const first = new Empty("lab", {});
 for (let i = 1; i < ${resources}; i++) new Empty("box-" + i, { group: first.id });
 `;
 
+const sandboxes = 100;
+/** Fewer than are asked for, so that it has to throttle. */
+const mostAtOnce = 12;
+
+/** As many sandboxes as the engine may be asked for at once. */
+const burstProgram = `
+const { Sandbox, SandboxGroup } = require("pulumi-sandboxes");
+const group = new SandboxGroup("lab", {});
+for (let i = 0; i < ${sandboxes}; i++) new Sandbox("box-" + i, { group, image: "python" });
+`;
+
+export async function benchAzure(options: AzureBenchOptions = {}): Promise<Result[]> {
+  return [...(await benchNoOp(options)), ...(await benchCreations())];
+}
+
+/** How many requests at once many creations become, and whether all survive a service that throttles. */
+async function benchCreations(): Promise<Result[]> {
+  return withDouble(async (double, create) => {
+    const report = createReport({ title: `pulumi up --parallel ${sandboxes} of ${sandboxes} sandboxes`, unit: "" });
+    for (const [service, limit] of [
+      ["unlimited service", Number.POSITIVE_INFINITY],
+      [`service that takes ${mostAtOnce}`, mostAtOnce],
+    ] as const) {
+      double.reset({ mostAtOnce: limit, workMs: 50 });
+      await using project = await create(burstProgram, double.config());
+      const { exitCode } = await project.run("up", "--yes", "--skip-preview", "--parallel", `${sandboxes}`);
+      const lost = sandboxes - double.counts().sandboxes;
+      report.add(`${service}: requests at once`, double.mostWorking);
+      report.add(`${service}: throttled (429)`, double.throttled);
+      report.add(`${service}: sandboxes lost`, lost);
+      if (lost === 0 && exitCode !== 0) throw new Error("all were created, and the program failed");
+    }
+    return report.finish();
+  });
+}
+
 /** What our resources cost where nothing is to be done: the same \`pulumi up\`, beside one of resources that are empty. */
-export async function benchAzure({ rounds = 7 }: AzureBenchOptions = {}): Promise<Result[]> {
+async function benchNoOp({ rounds = 7 }: AzureBenchOptions = {}): Promise<Result[]> {
   return withDouble(async (double, create) => {
     const report = createReport({
       title: `pulumi up where nothing has changed, ${resources} resources`,

@@ -37,6 +37,8 @@ export interface HttpOptions {
   apiVersion?: string;
   /** How long the target azure waits for a role to take effect. */
   roleRetry?: RetryPolicy;
+  /** Sandboxes that are created at the same time; further ones wait for their turn. Default 16. */
+  creations?: number;
 }
 
 const defaultTimeoutMs = 60_000;

@@ -1,4 +1,5 @@
 import type { Agent } from "undici";
+import { createSlots, type Slots } from "../slots";
 import { type Connection, groupDataPath } from "./connection";
 import { DiskImagesApi } from "./diskImages";
 import { EgressPoliciesApi } from "./egress";
@@ -13,6 +14,8 @@ import { VolumesApi } from "./volumes";
 import { type GarbageView, garbageView } from "./wire/garbage";
 import { type HostStatusView, hostStatusView } from "./wire/status";
 
+/** Enough to keep a host or a group on Azure busy; what is beyond only waits there, or is throttled. */
+const defaultCreations = 16;
 const gcTimeoutMs = 10 * 60_000;
 
 /** Everything a sandbox endpoint can be asked, over one set of connections. Idle ones keep no process alive. */
@@ -22,10 +25,12 @@ export class SandboxApi {
   readonly #agent: Agent;
   readonly #planes: Planes;
   readonly #http: HttpClient;
+  readonly #creations: Slots;
 
   constructor(connection: Connection, options: HttpOptions = {}) {
     this.connection = connection;
     this.#agent = agentFor(connection);
+    this.#creations = createSlots(options.creations ?? defaultCreations);
     const endpointOf = async (group: string, signal?: AbortSignal) => this.groups.dataPlaneEndpoint(group, { signal });
     this.#planes = openPlanes(connection, options, endpointOf);
     this.#http = new HttpClient(connection, this.#planes.control, this.#agent);
@@ -35,7 +40,7 @@ export class SandboxApi {
   /** The data plane of one group; asks nothing by itself. */
   group(name: string): GroupApi {
     const http = new HttpClient(this.connection, this.#planes.data(name), this.#agent);
-    return new GroupApi(http, groupDataPath(this.connection, name));
+    return new GroupApi(http, groupDataPath(this.connection, name), this.#creations);
   }
 
   /** Self-hosted only: accelerator, isolation, counts. */
@@ -68,9 +73,9 @@ export class GroupApi {
   readonly egressPolicies: EgressPoliciesApi;
   readonly volumes: VolumesApi;
 
-  constructor(http: HttpClient, path: string) {
+  constructor(http: HttpClient, path: string, creations: Slots) {
     this.diskImages = new DiskImagesApi(http, path);
-    this.sandboxes = new SandboxesApi(http, path);
+    this.sandboxes = new SandboxesApi(http, path, creations);
     this.files = new FilesApi(http, (id) => this.sandboxes.path(id));
     this.snapshots = new SnapshotsApi(http, path, (id) => this.sandboxes.path(id));
     this.secrets = new SecretsApi(http, path);

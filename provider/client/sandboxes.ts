@@ -1,3 +1,4 @@
+import type { Slots } from "../slots";
 import { SandboxesError } from "./errors";
 import { executeCommand, executeShellCommand } from "./exec";
 import { type ExecStream, type OpenExecOptions, openExecStream } from "./execStream";
@@ -42,18 +43,25 @@ const failedStates = new Set(["failed", "deleting", "stopfailed"]);
 export class SandboxesApi {
   readonly #http: HttpClient;
   readonly #path: string;
+  readonly #creations: Slots;
 
-  constructor(http: HttpClient, groupPath: string) {
+  /** `creations` is shared by all groups of a connection. */
+  constructor(http: HttpClient, groupPath: string, creations: Slots) {
     this.#http = http;
+    this.#creations = creations;
     this.#path = `${groupPath}/sandboxes`;
   }
 
   /**
    * Resolves when the sandbox runs. Not repeated once the service may have begun: after `HostUnavailable` a sandbox may
-   * be there, to be found by its labels.
+   * be there, to be found by its labels. Waits for its turn where many are created at once (`HttpOptions.creations`).
    */
   async create(content: CreateSandboxContent, { signal }: CallOptions = {}): Promise<SandboxView> {
     requireValid(content);
+    return this.#creations.run(() => this.#create(content, signal), signal);
+  }
+
+  async #create(content: CreateSandboxContent, signal: AbortSignal | undefined): Promise<SandboxView> {
     const { createMethod: method, vnetConnectionKey } = this.#http.plane.dialect;
     const { vnetConnectionName, ...common } = content;
     const view = await this.#http.json(sandboxView, {

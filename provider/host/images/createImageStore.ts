@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
-import { createSlots } from "../vm/slots";
+import { createSlots } from "../../slots";
 import { type Catalogue, type CatalogueSource, createCatalogue } from "./catalogue";
 import { type CatalogueImages, createCatalogueImages } from "./catalogueImages";
 import { removeForgottenChroots } from "./chrootDirectory";

@@ -230,6 +230,15 @@ describe.each(["2026-02-01-preview", "2026-09-01-preview"])("the data plane of %
     }
   });
 
+  it("creates many sandboxes a few at a time, so that none is throttled", async () => {
+    const { sandboxes } = await group({ creations: 8 });
+    Object.assign(double.pace, { workMs: 5, mostAtOnce: 8 });
+    await Promise.all(Array.from({ length: 50 }, () => sandboxes.create(python)));
+    expect(double.counts().sandboxes).toBe(50);
+    expect(double.mostWorking).toBeLessThanOrEqual(8);
+    expect(double.throttled).toBe(0);
+  });
+
   it("keeps the service's code and words, and says what helps", async () => {
     const { sandboxes } = await group();
     const large = { ...python, resources: { cpu: "250m", memory: "512Mi", disk: "20Gi" } };

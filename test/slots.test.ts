@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { createSlots } from "../../../provider/host/vm/slots";
+import { createSlots } from "../provider/slots";
 
 it("runs no more work at once than it has slots, in order of arrival", async () => {
   const slots = createSlots(2);

@@ -1,6 +1,6 @@
 /**
  * Lets so many pieces of work run at once and the others wait in order of arrival: more boots at once than cores make
- * all of them late instead of some of them early.
+ * all of them late instead of some of them early, and more requests at once than a service takes are refused.
  */
 export interface Slots {
   readonly waiting: number;
