@@ -90,9 +90,11 @@ export function isSandboxesError(error: unknown, code?: ErrorCode): error is San
   );
 }
 
-const byWireName = new Map<string, ErrorCode>(
-  Object.entries(errorCatalogue).map(([code, entry]) => [entry.wire, code as ErrorCode]),
-);
+const byWireName = new Map<string, ErrorCode>([
+  ...Object.entries(errorCatalogue).map(([code, entry]) => [entry.wire, code] as [string, ErrorCode]),
+  // What is in use is told by its kind.
+  ["VolumeInUse", "InUse"],
+]);
 const byStatus: Record<number, ErrorCode> = {
   400: "Invalid",
   401: "Unauthorized",

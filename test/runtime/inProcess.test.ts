@@ -1,13 +1,15 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { connect, SandboxesError } from "../../provider/runtime";
-import { RunningHost } from "../host/fakes/runningHost";
+import { newer, older, RunningHost } from "../host/fakes/runningHost";
 import { runtimeScenarios } from "./scenarios";
 
-runtimeScenarios("a host whose machines are folders", async () => {
-  const host = await new RunningHost().start();
-  const group = await connect({ endpoint: `unix:${host.socket}` });
-  return { group, image: "ubuntu", close: () => group.close().then(() => host.close()) };
-});
+for (const apiVersion of [older, newer] as const) {
+  runtimeScenarios(`a host whose machines are folders, ${apiVersion}`, async () => {
+    const host = await new RunningHost().start();
+    const group = await connect({ endpoint: `unix:${host.socket}`, apiVersion });
+    return { group, image: "ubuntu", close: () => group.close().then(() => host.close()) };
+  });
+}
 
 describe("connect", () => {
   let host: RunningHost;

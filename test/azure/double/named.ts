@@ -1,3 +1,4 @@
+import { secretId } from "../../../provider/client/wire/secrets";
 import type { StoredGroup } from "./model";
 import { checkBody } from "./schemas";
 import { jsonOf, newer, WireError, type WireReply, type WireRequest } from "./wire";
@@ -24,6 +25,9 @@ export class Named {
     if (request.method === "PUT") {
       const body = jsonOf(request);
       const isSecret = noun === "secrets";
+      if (isSecret && !secretId.safeParse(id).success) {
+        throw new WireError(400, "InvalidRequest", "The secret id is invalid.", { id: ["The secret id is invalid."] });
+      }
       const content = isSecret
         ? checkBody("secret", body, request, this.#violations).values
         : checkBody("namedEgress", body, request, this.#violations);
