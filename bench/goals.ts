@@ -63,6 +63,19 @@ const goals: Goal[] = [
     limit: { atMost: 3 },
     unit: "times, p50",
   })),
+  {
+    says: "no-op up of 200 resources / of 200 empty ones",
+    value: (of) =>
+      quotient(of("no-op up, 200 resources on Azure's double"), of("no-op up, 200 empty dynamic resources")),
+    limit: { atMost: 1.1 },
+    unit: "times, p50",
+  },
+  {
+    says: "sandboxes lost to throttling, of 100 created at once",
+    value: (of) => of("service that takes 12: sandboxes lost"),
+    limit: { atMost: 0 },
+    unit: "",
+  },
 ];
 
 /** Prints which goals this run measured and whether it kept them, in one table; none is asserted anywhere. */
