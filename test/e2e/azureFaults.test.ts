@@ -173,6 +173,20 @@ module.exports = {
     expect(await project.outputs()).toEqual({ said: "hi\n" });
   });
 
+  it("gives a group its identity back that a client of another api-version dropped", async () => {
+    const identity = '{ identity: { type: "SystemAssigned" } }';
+    await project.write(program().replace('SandboxGroup("lab")', `SandboxGroup("lab", ${identity})`));
+    await expectUp();
+    expect(stored().identity).toMatchObject({ type: "SystemAssigned" });
+    // As a PUT of 2026-07-01 does, whose model has none.
+    stored().identity = undefined;
+    const drift = await project.drift();
+    expect([drift.exitCode, drift.stdout]).toEqual([7, expect.stringContaining("identity")]);
+    await expectUp(project.run("up", "--yes", "--skip-preview", "--refresh"));
+    expect(stored().identity).toMatchObject({ type: "SystemAssigned" });
+    await expectWhole();
+  });
+
   it("finds its own among more than Azure shows at once", async () => {
     double.faults.add(
       { method: "PUT", path: /\/sandboxes$/, kind: { cutAt: 300 } },

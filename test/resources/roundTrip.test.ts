@@ -8,18 +8,8 @@ import { sandbox } from "../../provider/resources/sandbox";
 import { secret } from "../../provider/resources/secret";
 import { volume } from "../../provider/resources/volume";
 import { anyLifecycle } from "./anyLifecycle";
+import { ResourceAzure } from "./resourceAzure";
 import { type Existing, inputsOf, keyOf, make, ResourceHost } from "./resourceHost";
-
-let provider: ResourceHost;
-let session: Session;
-let group: Existing;
-
-beforeAll(async () => {
-  provider = await new ResourceHost().start();
-  session = provider.session();
-  group = await provider.group(session);
-});
-afterAll(() => provider.close());
 
 const optional = <T>(arbitrary: fc.Arbitrary<T>) => fc.option(arbitrary, { nil: undefined });
 const host = fc.constantFrom("a.test", "*.b.test", "c.d.test");
@@ -80,7 +70,24 @@ const cases: [Resource, PropertyBag, fc.Arbitrary<PropertyBag>][] = [
   [volume, { __logicalName: "x", type: "AzureBlob" }, fc.record({ labels: optional(labels) })],
 ];
 
-describe("whatever is declared", () => {
+const places: [string, () => Promise<ResourceHost | ResourceAzure>][] = [
+  ["a host", () => new ResourceHost().start()],
+  ["Azure, 2026-02-01-preview", () => ResourceAzure.start("2026-02-01-preview")],
+  ["Azure, 2026-09-01-preview", () => ResourceAzure.start("2026-09-01-preview")],
+];
+
+describe.each(places)("whatever is declared on %s", (_name, open) => {
+  let place: ResourceHost | ResourceAzure;
+  let session: Session;
+  let group: Existing;
+
+  beforeAll(async () => {
+    place = await open();
+    session = place.session();
+    group = await place.group(session);
+  });
+  afterAll(() => place.close());
+
   it.each(cases)(
     "$token: goes in, is read back, diffs to nothing; of many changes the last one holds",
     async (...each) => {
