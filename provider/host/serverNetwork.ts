@@ -12,6 +12,7 @@ import type { SandboxNetwork } from "./services/sandboxNetwork";
 import { EgressDecisionStore } from "./store/egressDecisionStore";
 import { EgressPolicyStore } from "./store/egressPolicyStore";
 import type { SandboxStore } from "./store/sandboxStore";
+import type { VmDriver } from "./vm/driver";
 
 export interface NetworkOptions {
   /** CIDR ranges that sandboxes may connect to though they are private, where their policy allows it. */
@@ -25,7 +26,7 @@ export interface NetworkOptions {
 }
 
 export interface NetworkParts {
-  options: NetworkOptions & { database: DatabaseSync; token?: string };
+  options: NetworkOptions & { database: DatabaseSync; driver: VmDriver; token?: string };
   listen: ListenAddress;
   tls: ServerTls | undefined;
   store: SandboxStore;
@@ -46,7 +47,7 @@ export function createNetwork(parts: NetworkParts): {
   const { options, listen, tls, store, secretValue, log } = parts;
   let authority: Authority | undefined;
   const egress = new EgressService({
-    ...{ sandboxes: store, secretValue, log, siteAuthorities: options.siteAuthorities },
+    ...{ sandboxes: store, secretValue, log, siteAuthorities: options.siteAuthorities, driver: options.driver },
     authority: () => {
       authority ??= new Authority(parts.derive("egress authority"));
       return authority;

@@ -9,6 +9,7 @@ import type { EgressDecisionStore, EgressDecisions } from "../store/egressDecisi
 import type { EgressPolicyRecord, EgressPolicyStore } from "../store/egressPolicyStore";
 import { rowId } from "../store/namedTable";
 import type { SandboxRecord, SandboxStore } from "../store/sandboxStore";
+import type { VmDriver } from "../vm/driver";
 import type { GuestAgent, GuestListener } from "../vm/guestAgent";
 import type { Authority } from "./authority";
 import { checkPolicy, sectionOf } from "./checkPolicy";
@@ -23,6 +24,7 @@ const relayPort = 3128;
 const maxNamedPolicies = 500;
 
 export interface EgressServiceParts {
+  driver: Pick<VmDriver, "capabilities">;
   sandboxes: SandboxStore;
   policies: EgressPolicyStore;
   decisions: EgressDecisionStore;
@@ -258,9 +260,11 @@ export class EgressService implements SandboxNetwork {
     if (!this.#guest(sandboxId).policy().inspectsSomething) return Promise.resolve(false);
     const known = this.#trusting.get(sandboxId);
     if (known?.agent === agent) return known.done;
-    const done = answeredByGuest(sandboxId, async (signal) =>
-      trustInGuest(agent, this.#parts.authority().certificate, signal),
-    ).then(
+    const done = answeredByGuest(sandboxId, async (signal) => {
+      if (!this.#parts.driver.capabilities.isApart)
+        throw new SandboxesError("Unsupported", "its files are this machine's own");
+      return trustInGuest(agent, this.#parts.authority().certificate, signal);
+    }).then(
       () => true,
       (error: unknown) => {
         const facts = { sandbox: sandboxId, error: String(error) };

@@ -57,6 +57,8 @@ export interface VmCapabilities {
   /** Why this accelerator was chosen; one sentence for people. */
   reason: string;
   isolation: "hardware" | "emulated" | "none";
+  /** False where programs have this machine's own files and network: nothing is then changed for them by the host. */
+  isApart: boolean;
 }
 
 export interface TemplateSpec {

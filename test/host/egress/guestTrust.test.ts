@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { egressDecisionsView } from "../../../provider/client/wire/egress";
 import { AgentHost } from "../fakes/agentHost";
-import { groupPath } from "../fakes/runningHost";
+import { groupPath, RunningHost } from "../fakes/runningHost";
 
 const collection = `${groupPath}/sandboxes`;
 const secretValue = "s3cret-of-the-group";
@@ -140,4 +140,23 @@ describe("programs of a sandbox whose https is looked into", () => {
     expect((await host.shell(id, `${curl} ${url}/api`)).stdout).toBe("the site");
     expect((await host.shell(id, "stat -c %s /etc/ssl/certs/ca-certificates.crt")).stdout).toBe("8388608\n");
   });
+});
+
+test.each([
+  ["has files of its own is given the authority", true],
+  ["has this machine's files is not: they would trust it", false],
+])("a sandbox that %s", async (_what, isApart) => {
+  const folders = new RunningHost();
+  try {
+    folders.machines.isApart = isApart;
+    await (await folders.start()).withGroup();
+    await folders.call("PUT", `${groupPath}/secrets/login`, { values: { TOKEN: secretValue } });
+    const id = await folders.sandbox({ egressPolicy: injects });
+    const { folder } = folders.machines.vms.get(id)!;
+    expect(existsSync(join(folder, "etc/sandboxes"))).toBe(isApart);
+    const refused = folders.log.filter((line) => line.includes("could not be given the authority"));
+    expect(refused.length > 0).toBe(!isApart);
+  } finally {
+    await folders.close();
+  }
 });

@@ -18,7 +18,7 @@ export class AgentHost extends RunningHost {
 
   /** False where sandboxes share this machine's network. */
   get isApart(): boolean {
-    return this.driver.capabilities.reason.includes("throw-away layer");
+    return this.driver.capabilities.isApart;
   }
 
   /** Runs a line of shell to its end. */

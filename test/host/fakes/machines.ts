@@ -63,6 +63,7 @@ export class Machines {
   beforeWake: (() => Promise<void>) | undefined;
   readonly suspended = new Set<string>();
   isolation: "hardware" | "emulated" | "none" = "none";
+  isApart = true;
 
   driver(): VmDriver {
     const clone = async (_template: unknown, { vmId }: CloneOptions): Promise<Vm> => {
@@ -78,7 +79,10 @@ export class Machines {
     };
     const saved = () => ({ savedAt: "2026-01-01T00:00:00Z", sizeBytes: 39 * 2 ** 20 });
     return {
-      capabilities: { accelerator: "in-process", reason: "it is a test", isolation: this.isolation },
+      capabilities: {
+        ...{ accelerator: "in-process", reason: "it is a test" },
+        ...{ isolation: this.isolation, isApart: this.isApart },
+      },
       ensureTemplate: async (spec) => {
         this.templates.push(spec);
         return { key: keyOf(spec), spec, createdAt: "", sizeBytes: 0, bootMs: 0 };

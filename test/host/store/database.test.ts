@@ -14,7 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const capabilities = { accelerator: "in-process", reason: "a test", isolation: "none" } as const;
+const capabilities = { accelerator: "in-process", reason: "a test", isolation: "none", isApart: true } as const;
 
 test("records outlive the process and belong to one group", () => {
   const first = openDatabase(folder);

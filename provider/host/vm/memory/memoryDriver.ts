@@ -118,6 +118,7 @@ export async function createMemoryDriver(options: { dataDirectory: string }): Pr
     capabilities: {
       accelerator: "in-process",
       isolation: "none",
+      isApart: containment === "namespaces",
       reason: `sandboxes are ordinary processes, for tests only (${containment === "none" ? "the host's files are open to them" : "writes go to a throw-away layer"})`,
     },
     ensureTemplate(spec, buildOptions = {}) {

@@ -22,11 +22,11 @@ export async function chooseAccelerator(): Promise<Accelerator> {
 }
 
 export function emulation(reason: string): Accelerator {
-  return { accelerator: "tcg", isolation: "emulated", reason };
+  return { accelerator: "tcg", isolation: "emulated", isApart: true, reason };
 }
 
 function hardware(reason: string): Accelerator {
-  return { accelerator: "kvm", isolation: "hardware", reason };
+  return { accelerator: "kvm", isolation: "hardware", isApart: true, reason };
 }
 
 /** Rate of the host's time stamp counter, kHz; differs by a few kHz from one measurement to the next. */

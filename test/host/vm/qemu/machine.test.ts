@@ -182,7 +182,8 @@ describe("a template", () => {
 
 describe("a machine whose KVM cannot run the kernel", () => {
   it.runIf(existsSync("/dev/kvm"))("emulates it, and says why", async () => {
-    const accelerator = { accelerator: "kvm", isolation: "hardware", reason: "assumed by the test" } as const;
+    const assumed = { accelerator: "kvm", isolation: "hardware", isApart: true } as const;
+    const accelerator = { ...assumed, reason: "assumed by the test" };
     const folder = join(base, "kvm");
     const bold = await createQemuDriver({ dataDirectory: folder, accelerator, bootLimitMs: 10_000 });
     const vm = await bold.boot(spec, { vmId: "bold" });
