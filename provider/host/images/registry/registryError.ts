@@ -11,11 +11,6 @@ export class PassingFailure extends SandboxesError {
   }
 }
 
-/** True where there is no way to the registry at all: it neither refused nor failed. */
-export function isUnreachable(error: unknown): boolean {
-  return error instanceof SandboxesError && error.code === "RegistryFailed" && error.hint === reachHint;
-}
-
 const reachHint = "check the name, and whether the host reaches it (proxy: HTTPS_PROXY of the host process)";
 const credentialsHint =
   "give credentials, or log in on the host with `docker login`; Docker Hub also answers so for names that do not exist";
@@ -26,13 +21,26 @@ interface Cause {
   hint?: string;
   /** Trying again is of no use. */
   final?: true;
+  /** There is no way to the registry at all: it neither refused nor failed. */
+  unreachable?: true;
 }
 
 // Codes of Node, OpenSSL and undici.
 const causes: Cause[] = [
-  { pattern: /^ECONNREFUSED$/, reason: "the registry cannot be reached: connection refused", hint: reachHint },
-  { pattern: /^ENOTFOUND$/, reason: "the registry's name cannot be resolved", hint: reachHint, final: true },
-  { pattern: /^EAI_/, reason: "the registry's name cannot be resolved", hint: reachHint },
+  {
+    pattern: /^ECONNREFUSED$/,
+    reason: "the registry cannot be reached: connection refused",
+    hint: reachHint,
+    unreachable: true,
+  },
+  {
+    pattern: /^ENOTFOUND$/,
+    reason: "the registry's name cannot be resolved",
+    hint: reachHint,
+    unreachable: true,
+    final: true,
+  },
+  { pattern: /^EAI_/, reason: "the registry's name cannot be resolved", hint: reachHint, unreachable: true },
   {
     pattern: /CERT|SELF_SIGNED|UNABLE_TO_VERIFY|ERR_SSL|ERR_TLS|^EPROTO$/,
     reason: "no trusted TLS connection to the registry can be made",
@@ -43,6 +51,7 @@ const causes: Cause[] = [
     pattern: /^(ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/,
     reason: "the registry cannot be reached",
     hint: reachHint,
+    unreachable: true,
   },
   { pattern: /^UND_ERR_(HEADERS|BODY)_TIMEOUT$/, reason: "nothing more came from the registry" },
   { pattern: /^(ECONNRESET|EPIPE|UND_ERR_SOCKET|ERR_STREAM_PREMATURE_CLOSE)$/, reason: "the connection was cut" },
@@ -54,11 +63,17 @@ export function connectionError(what: string, error: unknown): unknown {
   if (error instanceof SandboxesError) return error;
   const code = codeOf(error);
   if (code === undefined) return error;
-  const cause = causes.find(({ pattern }) => pattern.test(code));
+  const cause = causeOf(code);
   const reason = cause?.reason ?? "it cannot be fetched";
   const message = `image ${what}: ${reason}${reason.includes(":") ? "" : ` (${code})`}`;
-  const hint = cause?.hint;
-  return cause?.final ? new SandboxesError("RegistryFailed", message, { hint }) : new PassingFailure(message, { hint });
+  const details = { hint: cause?.hint, cause: error };
+  return cause?.final ? new SandboxesError("RegistryFailed", message, details) : new PassingFailure(message, details);
+}
+
+/** Whether a failure of `connectionError` says that there is no way to the registry. */
+export function isUnreachable(error: unknown): boolean {
+  const code = error instanceof SandboxesError ? codeOf(error.cause) : undefined;
+  return code !== undefined && causeOf(code)?.unreachable === true;
 }
 
 /** What an answer other than the wanted one means. `said` is the body, of which a piece is repeated. */
@@ -118,6 +133,10 @@ function errorsIn(said: string): string {
     // Whatever else a proxy says.
     return said.trimStart().startsWith("<") ? "" : said;
   }
+}
+
+function causeOf(code: string): Cause | undefined {
+  return causes.find(({ pattern }) => pattern.test(code));
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -153,7 +153,7 @@ export class TarReader {
 
   /** To the end of the source, whose digest counts padding too. */
   async #finishArchive(): Promise<void> {
-    if ((await this.#cursor.skip(mostPadding)) < mostPadding) return;
+    if ((await this.#cursor.skip(mostPadding + 1)) <= mostPadding) return;
     throw invalid(`the tar stream goes on for more than ${mostPadding} bytes after its end`);
   }
 
