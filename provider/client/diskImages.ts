@@ -1,8 +1,8 @@
 import { codeOf, SandboxesError } from "./errors";
-import { isMissing } from "./failures";
 import type { CallOptions, HttpClient } from "./http";
 import { allOf, eachOf } from "./pages";
 import { poll } from "./poll";
+import { removeIfThere } from "./removal";
 import {
   type CreateDiskImageContent,
   type DiskImageView,
@@ -74,13 +74,8 @@ export class DiskImagesApi {
   }
 
   /** Sandboxes made from it go on. Succeeds also when it was not there. */
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    const action = `delete disk image "${id}"`;
-    try {
-      await this.#http.status({ method: "DELETE", path: this.#one(id), action, signal });
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+  delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    return removeIfThere(this.#http, { path: this.#one(id), action: `delete disk image "${id}"`, signal });
   }
 
   /** Images that everyone has, by name; the host's catalogue. */

@@ -1,6 +1,6 @@
-import { isMissing } from "./failures";
 import type { CallOptions, HttpClient, HttpRequest } from "./http";
 import { allOf, eachLinked } from "./pages";
+import { removeIfThere } from "./removal";
 import {
   type EgressPolicyContent,
   type NamedEgressPolicyView,
@@ -44,13 +44,8 @@ export class EgressPoliciesApi {
   }
 
   /** Succeeds also when it was not there. */
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    const action = `delete egress policy "${id}"`;
-    try {
-      await this.#http.status({ method: "DELETE", path: this.#one(id), action, signal });
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+  delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    return removeIfThere(this.#http, { path: this.#one(id), action: `delete egress policy "${id}"`, signal });
   }
 
   #one(id: string): string {

@@ -5,6 +5,7 @@ import { groupsPath } from "./connection";
 import { isSandboxesError, SandboxesError } from "./errors";
 import { isMissing } from "./failures";
 import type { CallOptions, HttpClient } from "./http";
+import { removeIfThere } from "./removal";
 
 const apiVersion = "2022-04-01";
 
@@ -57,13 +58,9 @@ export class RoleAssignmentsApi {
   }
 
   /** Succeeds also when it was not there. */
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    const request = { method: "DELETE", path: id, query: { "api-version": apiVersion }, signal } as const;
-    try {
-      await this.#http.status({ ...request, action: "remove a role assignment" });
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+  delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    const query = { "api-version": apiVersion };
+    return removeIfThere(this.#http, { path: id, query, action: "remove a role assignment", signal });
   }
 }
 

@@ -1,6 +1,6 @@
-import { isMissing } from "./failures";
 import type { CallOptions, HttpClient, HttpRequest } from "./http";
 import { allOf, eachOf } from "./pages";
+import { removeIfThere } from "./removal";
 import { formatLabelSelector, type Labels, matchesLabels } from "./wire/labels";
 import { type CreateSnapshotContent, type SnapshotView, snapshotPage, snapshotView } from "./wire/snapshots";
 
@@ -56,13 +56,8 @@ export class SnapshotsApi {
   }
 
   /** Sandboxes made from it go on. Succeeds also when it was not there. */
-  async delete(id: string, { signal }: CallOptions = {}): Promise<void> {
-    const action = `delete snapshot "${id}"`;
-    try {
-      await this.#http.status({ method: "DELETE", path: this.#one(id), action, signal });
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+  delete(id: string, { signal }: CallOptions = {}): Promise<void> {
+    return removeIfThere(this.#http, { path: this.#one(id), action: `delete snapshot "${id}"`, signal });
   }
 
   #one(id: string): string {

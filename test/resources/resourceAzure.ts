@@ -49,8 +49,11 @@ export class ResourceAzure {
     return make(sandbox, session, { __key: keyOf("sandbox"), group: group.id, image: "python", ...news });
   }
 
+  /** Throws when Azure would not have understood something that was asked of it. */
   async close(): Promise<void> {
+    const { violations } = this.double;
     await Promise.all(this.#apis.map((api) => api.close()));
     await this.double[Symbol.asyncDispose]();
+    if (violations.length > 0) throw new Error(`Azure does not know:\n${violations.join("\n")}`);
   }
 }

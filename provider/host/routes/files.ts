@@ -1,17 +1,12 @@
-import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { fileMode, mkdirContent } from "../../client/wire/files";
 import type { GuestFileInfo } from "../vm/guestAgent";
 import type { RouteContext } from "./context";
-import { callerGone, dataPlaneGroup, groupAndIdOf, query } from "./request";
+import { sourceOf, withRawBodies } from "./rawBody";
+import { callerGone, dataPlaneGroup, flag, groupAndIdOf, query } from "./request";
 
 const collection = `${dataPlaneGroup}/sandboxes/:id/files`;
-const flag = z
-  .string()
-  .regex(/^(true|false)$/i, "write true or false")
-  .transform((text) => text.toLowerCase() === "true")
-  .optional();
 const pathQuery = z.looseObject({ path: z.string().min(1) });
 const writeQuery = pathQuery.extend({ createDirs: flag, mode: fileMode.optional() });
 const removeQuery = pathQuery.extend({ recursive: flag });
@@ -48,18 +43,14 @@ export function fileRoutes(app: FastifyInstance, context: RouteContext): void {
     return { success: true };
   });
 
-  // Apart, because here a body is bytes whatever its Content-Type says.
-  app.register(async (raw) => {
-    raw.removeAllContentTypeParsers();
-    raw.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+  withRawBodies(app, (raw) => {
     const write = async (request: FastifyRequest, reply: FastifyReply) => {
       const { path, mode, createDirs } = writeQuery.parse(request.query);
-      const source = request.body instanceof Readable ? request.body : Readable.from([]);
       const options = { mode, createDirs: createDirs ?? true };
       const bytesWritten = await files.write(
         ...groupAndIdOf(context, request),
         path,
-        source,
+        sourceOf(request),
         options,
         callerGone(reply),
       );

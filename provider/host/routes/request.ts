@@ -6,6 +6,13 @@ import { type Labels, parseLabelSelector } from "../../client/wire/labels";
 import type { GroupScope } from "../store/groupStore";
 import type { RouteContext } from "./context";
 
+/** A parameter that is true or false. */
+export const flag = z
+  .string()
+  .regex(/^(true|false)$/i, "write true or false")
+  .transform((text) => text.toLowerCase() === "true")
+  .optional();
+
 const dataPlaneVersions = ["2026-02-01-preview", newerDataPlaneVersion];
 /** Of the control plane. */
 export const armVersions = ["2026-02-01-preview", "2026-07-01"];

@@ -1,21 +1,15 @@
-import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { VolumeItem } from "../volumes/volumeAccess";
 import type { RouteContext } from "./context";
-import { dataPlaneGroup } from "./request";
+import { sourceOf, withRawBodies } from "./rawBody";
+import { dataPlaneGroup, flag } from "./request";
 import { groupAndNameOf } from "./volumes";
 
 const collection = `${dataPlaneGroup}/volumes/:name/files`;
 const pathQuery = z.looseObject({ path: z.string().optional() });
 const filePathQuery = z.looseObject({ path: z.string().min(1) });
-const uploadQuery = filePathQuery.extend({
-  overwrite: z
-    .string()
-    .regex(/^(true|false)$/i, "write true or false")
-    .transform((text) => text.toLowerCase() === "true")
-    .optional(),
-});
+const uploadQuery = filePathQuery.extend({ overwrite: flag });
 
 /** Files of a volume without a sandbox that has it: to fill one, and to fetch what was left in it. */
 export function volumeFileRoutes(app: FastifyInstance, context: RouteContext): void {
@@ -42,15 +36,11 @@ export function volumeFileRoutes(app: FastifyInstance, context: RouteContext): v
     return reply.code(204).send();
   });
 
-  // Apart, because here a body is bytes whatever its Content-Type says.
-  app.register(async (raw) => {
-    raw.removeAllContentTypeParsers();
-    raw.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+  withRawBodies(app, (raw) => {
     const upload = async (request: FastifyRequest, reply: FastifyReply) => {
       const { path, overwrite } = uploadQuery.parse(request.query);
-      const source = request.body instanceof Readable ? request.body : Readable.from([]);
       const { "if-match": ifMatch, "if-none-match": ifNoneMatch } = request.headers;
-      const item = await writable(request).write(path, source, { overwrite, ifMatch, ifNoneMatch });
+      const item = await writable(request).write(path, sourceOf(request), { overwrite, ifMatch, ifNoneMatch });
       return reply.code(201).header("etag", item.etag).send(itemView(item));
     };
     raw.put(`${collection}/upload`, upload);

@@ -146,8 +146,7 @@ const changes: Record<number, Answer> = {
       mount,
       asked,
       () => {
-        const file =
-          existing(mount, asked.ino, name) ?? tree.make(asked.ino, name, newFile(asked, fileType.regular, 4));
+        const file = tree.find(asked.ino, name) ?? tree.make(asked.ino, name, newFile(asked, fileType.regular, 4));
         return Buffer.concat([entryBody(file, times(mount)), openBody(file.ino, mount.exclusive)]);
       },
       mustBeNew ? () => refuseExisting(mount, asked.ino, name) : undefined,
@@ -232,17 +231,8 @@ function once(mount: VolumeMount, asked: Question, work: () => Uint8Array, check
   });
 }
 
-function existing(mount: VolumeMount, parent: number, name: Buffer) {
-  try {
-    return mount.files.tree.lookup(parent, name);
-  } catch (error) {
-    if (error instanceof FileSystemError && error.message === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
 function refuseExisting(mount: VolumeMount, parent: number, name: Buffer): void {
-  if (existing(mount, parent, name)) throw new FileSystemError("EEXIST");
+  if (mount.files.tree.find(parent, name)) throw new FileSystemError("EEXIST");
 }
 
 function* entries(mount: VolumeMount, ino: number, after: number, plus: boolean): Generator<ListedEntry> {

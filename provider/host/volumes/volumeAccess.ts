@@ -187,29 +187,17 @@ export class VolumeAccess {
     const { tree } = this.#files;
     let ino = rootIno;
     for (const name of names) {
-      const found = this.#existing(ino, name) ?? tree.make(ino, name, newFolder);
+      const found = tree.find(ino, name) ?? tree.make(ino, name, newFolder);
       if (!isDirectory(found)) throw new FileSystemError("ENOTDIR");
       ino = found.ino;
     }
     return ino;
   }
 
-  #existing(parent: number, name: Buffer): FileAttributes | undefined {
-    try {
-      return this.#files.tree.lookup(parent, name);
-    } catch (error) {
-      if (error instanceof FileSystemError && error.message === "ENOENT") return undefined;
-      throw error;
-    }
-  }
-
   #checkConditions(names: Buffer[], { ifMatch, ifNoneMatch, overwrite }: WriteConditions): void {
-    let file: FileAttributes | undefined;
-    let ino: number | undefined = rootIno;
-    for (const name of names) {
-      file = ino === undefined ? undefined : this.#existing(ino, name);
-      ino = file?.ino;
-    }
+    const { tree } = this.#files;
+    let file: FileAttributes | undefined = tree.attributes(rootIno);
+    for (const name of names) file = file && tree.find(file.ino, name);
     if (file && isDirectory(file)) throw new FileSystemError("EISDIR");
     if (file && overwrite === false) throw new FileSystemError("EEXIST");
     const matches = (header: string) => file !== undefined && (header === "*" || listed(header).includes(etagOf(file)));

@@ -119,9 +119,15 @@ export class VolumeTree {
   }
 
   lookup(parent: number, name: Uint8Array): FileAttributes {
+    const file = this.find(parent, name);
+    if (!file) throw new FileSystemError("ENOENT");
+    return file;
+  }
+
+  /** As `lookup`; undefined where there is none. */
+  find(parent: number, name: Uint8Array): FileAttributes | undefined {
     const ino = this.#inoOf(parent, name);
-    if (ino === undefined) throw new FileSystemError("ENOENT");
-    return this.attributes(ino);
+    return ino === undefined ? undefined : this.attributes(ino);
   }
 
   target(ino: number): Uint8Array {
@@ -185,13 +191,12 @@ export class VolumeTree {
     return this.#transact(() => {
       this.#directory(parent);
       checkName(name);
-      const there = this.#inoOf(parent, name);
-      const old = there === undefined ? undefined : this.attributes(there);
+      const old = this.find(parent, name);
       if (old && isDirectory(old)) throw new FileSystemError("EISDIR");
       const isForgotten = old !== undefined && this.#removeName(parent, name, old).last;
       this.#addName(parent, name, ino);
       this.#addLinks(ino, 1);
-      return isForgotten ? there : undefined;
+      return isForgotten ? old.ino : undefined;
     });
   }
 

@@ -91,6 +91,7 @@ describe("files of a volume", () => {
     await expect.poll(usedOf).toBe("1Mi");
     expect((await download("/f")).text).toBe("whole");
     await expect.poll(() => readdirSync(contentsOf()).length).toBe(1);
+    expect(host.log.filter((line) => line.includes("unexpectedly"))).toEqual([]);
   });
 
   test("directories are made with those above, and removed with all in them", async () => {
