@@ -53,7 +53,7 @@ async function leaveTraces(sandbox: Sandbox): Promise<string> {
   const nonce = await output(sandbox, "head -c 16 /dev/urandom | sha256sum | tee /dev/shm/nonce");
   await output(
     sandbox,
-    "(n=0; while :; do n=$((n + 1)); echo $n > /dev/shm/count; sleep 0.05; done) > /dev/null 2>&1 &",
+    "(n=0; while :; do n=$((n + 1)); echo $n > /dev/shm/next; mv /dev/shm/next /dev/shm/count; sleep 0.05; done) > /dev/null 2>&1 & while ! test -s /dev/shm/count; do sleep 0.05; done",
   );
   return nonce;
 }
