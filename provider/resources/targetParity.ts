@@ -111,7 +111,7 @@ export const targetParity = {
       microvm: {
         support: "partly",
         text: "AzureBlob, a directory for many sandboxes, and DataDisk, for one; both are kept on the host",
-        refuses: (value: unknown) => value === "AzureBlobByo",
+        refuses: (value: unknown) => value !== "AzureBlob" && value !== "DataDisk",
       },
     },
     size: {
@@ -121,8 +121,9 @@ export const targetParity = {
       },
       azure: {
         support: "partly",
-        text: "of a DataDisk only, for Azure's blob volumes have none; a change replaces the disk, and its files are gone",
-        refuses: (_value: unknown, _config: unknown, { type }: PropertyBag) => type !== "DataDisk",
+        text: "of a DataDisk and an Esan only, the others have none; a change replaces it, and its files are gone",
+        refuses: (_value: unknown, _config: unknown, { type }: PropertyBag) =>
+          !["DataDisk", "Esan"].includes(String(type)),
       },
     },
     storageContainerResourceId: { microvm: noStorage },

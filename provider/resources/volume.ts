@@ -9,6 +9,7 @@ import type { CheckFailure } from "../pulumi/checkInputs";
 import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
 import type { PropertyBag } from "../pulumi/propertyBag";
+import { unknownValue } from "../pulumi/unknowns";
 import { groupIdInput, groupIdOf, readGroupId } from "./ids";
 import { type NamedRef, namedIdOf, nameFromKey, requireNamedId } from "./namedIds";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
@@ -24,11 +25,12 @@ export const volumeInputs = z.strictObject({
     )
     .optional(),
   type: z
-    .enum(["AzureBlob", "DataDisk", "AzureBlobByo"])
+    .enum(["AzureBlob", "DataDisk", "AzureBlobByo", "AzureFileCifs", "AzureFileNfs", "Esan"])
     .describe(
-      "AzureBlob: a directory for many sandboxes; DataDisk: for one at a time; AzureBlobByo: a container of yours",
+      "AzureBlob: a directory for many sandboxes; DataDisk: for one at a time; AzureBlobByo: a container of yours; " +
+        "AzureFileCifs, AzureFileNfs: a share of Azure Files; Esan: of an Elastic SAN",
     ),
-  size: sizeQuantity.describe('"10Gi"; a DataDisk needs one').optional(),
+  size: sizeQuantity.describe('"10Gi"; a DataDisk and an Esan need one').optional(),
   labels: labelsInput.optional(),
   storageContainerResourceId: z.string().min(1).describe("ARM id of the blob container of an AzureBlobByo").optional(),
   identity: z
@@ -44,6 +46,7 @@ export const volumeInputs = z.strictObject({
 const outputs = z.object({
   name: z.string().describe("the volume's name, given or made"),
   provisioningState: z.string().optional().describe("Succeeded when usable"),
+  sku: z.string().optional().describe("of an Esan: Premium_LRS or Premium_ZRS, as the service chose"),
 });
 
 /** Files that outlive sandboxes. */
@@ -85,6 +88,7 @@ export const volume = defineResource({
       ...(view.type && { type: view.type as z.input<typeof volumeInputs>["type"] }),
       ...(view.size && { size: sizeOf(view.size, state.size) }),
       labels: userLabels(view.labels),
+      ...ownStorageOf(view, state),
     };
     return { inputs, outputs: outputsOf(ref.name, view) };
   },
@@ -109,15 +113,20 @@ async function open(id: string, { api }: Context): Promise<{ volumes: VolumesApi
   return { volumes: (await api(ref)).group(ref.groupName).volumes, ref };
 }
 
+/** Volumes of these types have a size of their own. */
+const sizedTypes: readonly unknown[] = ["DataDisk", "Esan"];
+
 function volumeFailures({ type, size, storageContainerResourceId, identity }: PropertyBag): CheckFailure[] {
-  if (type === "DataDisk" && size === undefined)
-    return [{ property: "size", reason: 'a DataDisk needs a size: "10Gi"' }];
-  if (type === "AzureBlobByo" && storageContainerResourceId === undefined) {
-    return [{ property: "storageContainerResourceId", reason: "an AzureBlobByo needs the ARM id of its container" }];
+  const ofContainer = Object.entries({ storageContainerResourceId, identity });
+  const which = (isGiven: boolean) => ofContainer.filter(([, value]) => (value !== undefined) === isGiven);
+  if (type === "AzureBlobByo") {
+    const reason = "an AzureBlobByo needs the ARM id of its container, and the identity that opens it";
+    return which(false).map(([property]) => ({ property, reason }));
   }
-  const isOwn = type === "AzureBlob" || type === "DataDisk";
-  const extra = Object.entries({ storageContainerResourceId, identity }).filter(([, value]) => value !== undefined);
-  return isOwn ? extra.map(([property]) => ({ property, reason: "it goes with type AzureBlobByo only" })) : [];
+  if (type === unknownValue) return [];
+  const extra = which(true).map(([property]) => ({ property, reason: "it goes with type AzureBlobByo only" }));
+  const isSizeless = sizedTypes.includes(type) && size === undefined;
+  return [...extra, ...(isSizeless ? [{ property: "size", reason: `a ${type} needs a size: "10Gi"` }] : [])];
 }
 
 function contentOf(inputs: Inputs, own: Record<string, string>): PutVolumeContent {
@@ -143,8 +152,22 @@ async function provisioned(volumes: VolumesApi, name: string, first: VolumeView)
   return poll(ask, { timeoutMs: provisionWithinMs, what: `volume "${name}" to be provisioned` });
 }
 
-function outputsOf(name: string, { provisioningState }: VolumeView): z.input<typeof outputs> {
-  return { name, provisioningState: provisioningState ?? undefined };
+function outputsOf(name: string, { provisioningState, sku }: VolumeView): z.input<typeof outputs> {
+  return { name, provisioningState: provisioningState ?? undefined, sku: sku ?? undefined };
+}
+
+/** The container and who opens it, in the spelling of the state when they are the same; not every view tells them. */
+function ownStorageOf({ storageContainerResourceId: container, auth }: VolumeView, state: PropertyBag) {
+  const who = auth?.identity.kind === "SystemAssigned" ? "system" : auth?.identity.resourceId;
+  return {
+    ...(container && { storageContainerResourceId: spelledAs(state.storageContainerResourceId, container) }),
+    ...(who && { identity: spelledAs(state.identity, who) }),
+  };
+}
+
+/** ARM does not tell cases apart. */
+function spelledAs(was: unknown, live: string): string {
+  return typeof was === "string" && was.toLowerCase() === live.toLowerCase() ? was : live;
 }
 
 /** In the spelling of the state, when it is the same size. */

@@ -110,6 +110,32 @@ describe.each(versions)("on Azure, data plane %s,", (apiVersion) => {
       auth: { kind: "ManagedIdentity", identity: { kind: "UserAssigned", resourceId: "/subscriptions/s1/identity" } },
     });
     await expectSettled(volume, made, news);
+    // ARM answers ids in any mixture of cases.
+    const kept = stored().volumes.get("mine")!;
+    kept.more.storageContainerResourceId = "/SUBSCRIPTIONS/s1/Container";
+    await expectSettled(volume, made, news);
+    kept.more.auth = { kind: "ManagedIdentity", identity: { kind: "SystemAssigned" } };
+    const found = await volume.read(session, made.id, made.state);
+    const again = inputsOf(volume, session, { group: group.id, ...news });
+    expect(volume.diff(session, made.id, found?.state ?? {}, again).replaces).toEqual(["identity"]);
+  });
+
+  it("a volume of an Elastic SAN tells what it became", async () => {
+    const news = { type: "Esan", size: "1Gi", __logicalName: "san" };
+    const made = await of(volume, news);
+    expect(made.state).toMatchObject({ sku: "Premium_ZRS", size: "1024Mi" });
+    await expectSettled(volume, made, news);
+  });
+
+  it.each([
+    [{ type: "AzureBlobByo" }, ["storageContainerResourceId", "identity"]],
+    [{ type: "AzureBlobByo", storageContainerResourceId: "/subscriptions/s1/container" }, ["identity"]],
+    [{ type: "AzureFileNfs", identity: "system" }, ["identity"]],
+    [{ type: "AzureFileCifs", size: "1Gi" }, ["size"]],
+    [{ type: "Esan" }, ["size"]],
+  ])("a volume that does not fit its type is refused by name: %o", (news, properties) => {
+    const { failures } = volume.check(session, {}, { group: group.id, ...news });
+    expect(failures.map(({ property }) => property)).toEqual(properties);
   });
 
   it("a connection to a VNet is made, used by a sandbox, read back and deleted", async () => {

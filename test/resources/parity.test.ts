@@ -35,7 +35,7 @@ const refused: Record<string, unknown> = {
   "VnetConnection.subnetId": subnetId,
   "Sandbox.volumes": [{ volume: "data", mountpoint: "/proc" }],
   "Sandbox.lifecycle": { autoSuspendPolicy: { enabled: true, mode: "Disk" } },
-  "Volume.type": "AzureBlobByo",
+  "Volume.type": "Esan",
   "Volume.size": "1Gi",
   "Volume.storageContainerResourceId": "/subscriptions/s1/blob",
   "Volume.identity": "system",

@@ -92,6 +92,17 @@ const disk = fc.record({
   size: fc.constantFrom("1Gi", "1024Mi", "1.5Gi", "200Gi"),
   labels: optional(labels),
 });
+/** What only Azure's volumes can be. */
+const volumeOnAzure = fc.oneof(
+  fc.record({ type: fc.constantFrom("AzureFileCifs", "AzureFileNfs"), labels: optional(labels) }),
+  fc.record({ type: fc.constant("Esan"), size: fc.constantFrom("1Gi", "200Gi"), labels: optional(labels) }),
+  fc.record({
+    type: fc.constant("AzureBlobByo"),
+    storageContainerResourceId: name.map(resourceIn("Microsoft.Storage/storageAccounts")),
+    identity: fc.oneof(fc.constant("system"), name.map(resourceIn("Microsoft.ManagedIdentity/userAssignedIdentities"))),
+    labels: optional(labels),
+  }),
+);
 const folder = fc.record({ type: fc.constant("AzureBlob"), labels: optional(labels) });
 
 const places: [string, boolean, () => Promise<Place>][] = [
@@ -126,6 +137,7 @@ describe.each(places)(
       : [
           [sandboxGroup, () => ({ __logicalName: "any" }), groupOnAzure],
           [vnetConnection, () => ({ group: home.id, __logicalName: "any" }), fc.record({ subnetId })],
+          [volume, () => ({ group: home.id, __logicalName: "any" }), volumeOnAzure],
         ];
     const cases: [Resource, () => PropertyBag, fc.Arbitrary<PropertyBag>][] = [
       [sandboxGroup, () => ({ __logicalName: "any" }), group],

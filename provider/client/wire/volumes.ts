@@ -14,13 +14,20 @@ export const volumeName = z
 export const volumeType = z.enum(["AzureBlob", "AzureBlobByo", "DataDisk", "AzureFileCifs", "AzureFileNfs", "Esan"]);
 export type VolumeType = z.output<typeof volumeType>;
 
+/** Of an `AzureBlobByo`: the group's identity that opens the container. */
+const volumeAuth = z.looseObject({
+  kind: z.string(),
+  identity: z.looseObject({ kind: z.string(), resourceId: z.string().nullish() }),
+});
+
 const contentShape = {
   type: volumeType,
-  /** `1Gi`; needed for a `DataDisk`. Azure ignores it for `AzureBlob`, a host takes it as a limit. */
+  /** `1Gi`; needed for a `DataDisk` and an `Esan`. Azure ignores it for `AzureBlob`, a host takes it as a limit. */
   size: z.string().nullish(),
   labels: labels.nullish(),
+  /** Of an `AzureBlobByo`, which needs both. */
   storageContainerResourceId: z.string().nullish(),
-  auth: z.unknown().optional(),
+  auth: volumeAuth.nullish(),
 };
 
 /** `PUT …/volumes/{name}`. */
@@ -30,7 +37,7 @@ export interface PutVolumeContent {
   size?: string | null;
   labels?: Record<string, string> | null;
   storageContainerResourceId?: string | null;
-  auth?: unknown;
+  auth?: z.output<typeof volumeAuth> | null;
 }
 
 const viewShape = {
@@ -38,6 +45,10 @@ const viewShape = {
   type: z.string().nullish(),
   size: z.string().nullish(),
   labels: labelsView,
+  storageContainerResourceId: z.string().nullish(),
+  auth: volumeAuth.nullish(),
+  /** Of an `Esan`: the redundancy that the service chose. */
+  sku: z.string().nullish(),
   /** Quantities, `12Mi`. */
   usage: z.looseObject({ used: z.string().nullish(), available: z.string().nullish() }).nullish(),
   /** A `DataDisk`: whether a sandbox has it. */

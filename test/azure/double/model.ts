@@ -68,6 +68,8 @@ export interface StoredVolume {
   type: string;
   size?: string;
   labels: Record<string, string>;
+  /** What only its type has, told as it came. */
+  more: Record<string, unknown>;
   /** GETs that still say "Provisioning". */
   pollsLeft: number;
   folder: string;

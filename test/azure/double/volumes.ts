@@ -1,4 +1,5 @@
 import type { SandboxVolume } from "../../../provider/client/wire/volumes";
+import { definedOnly } from "../../../provider/pulumi/propertyBag";
 import type { Folders } from "./folders";
 import { labelled, listOf } from "./listing";
 import type { Pace, StoredGroup, StoredSandbox, StoredVolume } from "./model";
@@ -49,9 +50,14 @@ export class Volumes {
   }
 
   #put(request: WireRequest, group: StoredGroup, name: string): WireReply {
-    const { type, size, labels } = checkBody("volume", jsonOf(request), request, this.#violations);
-    if (type === "DataDisk" && !size) {
-      throw new WireError(400, "InvalidRequest", "size is required.", { size: ["size is required."] });
+    const body = checkBody("volume", jsonOf(request), request, this.#violations);
+    const { type, size, labels, storageContainerResourceId, auth } = body;
+    for (const field of fieldsOf[type] ?? []) {
+      if (!body[field]) throw new WireError(400, "InvalidRequest", `${field} is required.`);
+    }
+    for (const field of ["size", "storageContainerResourceId", "auth"] as const) {
+      const isKnown = fieldsOf[type]?.includes(field) ?? false;
+      if (body[field] && !isKnown) this.#violations.push(`${request.method} ${request.path}: ${type} has no ${field}`);
     }
     const old = group.volumes.get(name);
     if (old && (old.type !== type || (size && old.size && old.size !== size))) {
@@ -62,6 +68,7 @@ export class Volumes {
       type,
       size: size ?? old?.size,
       labels: labels ?? {},
+      more: definedOnly({ storageContainerResourceId, auth, sku: type === "Esan" ? "Premium_ZRS" : undefined }),
       pollsLeft: old?.pollsLeft ?? this.#pace.volumePolls,
       folder: old?.folder ?? this.#folders.make(),
     };
@@ -101,12 +108,20 @@ function countsOf(group: StoredGroup): object[] {
   return [...new Set(types)].map((type) => ({ type, count: types.filter((other) => other === type).length }));
 }
 
-function viewOf(group: StoredGroup, { volumeName, type, size, labels, pollsLeft }: StoredVolume): object {
+/** What each type has beside labels, and needs. */
+const fieldsOf: Partial<Record<string, ("size" | "storageContainerResourceId" | "auth")[]>> = {
+  DataDisk: ["size"],
+  Esan: ["size"],
+  AzureBlobByo: ["storageContainerResourceId", "auth"],
+};
+
+function viewOf(group: StoredGroup, { volumeName, type, size, labels, pollsLeft, more }: StoredVolume): object {
   const [user] = usersOf(group, volumeName);
   return {
     volumeName,
     type,
     ...(size && { size }),
+    ...more,
     labels,
     usage: { used: "0Mi", available: size ?? "1Ti" },
     isAttached: user !== undefined,
