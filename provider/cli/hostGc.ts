@@ -1,5 +1,5 @@
-import { resolveConnection } from "../client/connection";
 import { ensureEmbeddedHost } from "../client/embeddedHost";
+import { resolveConnection } from "../client/resolveConnection";
 import { SandboxApi } from "../client/sandboxApi";
 import type { GarbageItem, GarbageView } from "../client/wire/garbage";
 import { type HostCommand, usageError } from "./command";

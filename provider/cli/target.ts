@@ -1,5 +1,5 @@
-import { resolveConnection } from "../client/connection";
 import { openGroup } from "../client/defaultGroup";
+import { resolveConnection } from "../client/resolveConnection";
 import { type GroupApi, SandboxApi } from "../client/sandboxApi";
 import { isGuid } from "../client/wire/identifiers";
 import { Group } from "../runtime/group";

@@ -1,5 +1,5 @@
 import { codeOf, type ErrorCode, isSandboxesError, SandboxesError } from "./errors";
-import type { Judgement } from "./plane";
+import type { Answer, Judgement } from "./plane";
 import { scrub } from "./secrets";
 import { type ReadError, readErrorBody } from "./wire/errors";
 
@@ -15,16 +15,6 @@ const missingCodes = new Set<ErrorCode>([
   "ImageNotFound",
   "FileNotFound",
 ]);
-
-export interface Answer {
-  status: number;
-  /** Parsed JSON, or text. */
-  body: unknown;
-  /** Ours. */
-  requestId: string;
-  /** The service's own name for the request, which its support asks for. */
-  serviceRequestId?: string;
-}
 
 /** What an answer of a self-hosted endpoint means; see `Plane`. */
 export function judgeHost(answer: Answer, action: string): Judgement {

@@ -5,8 +5,8 @@ import type { z } from "zod";
 import { receiveBody, sendBody } from "./bodies";
 import { type Connection, socketPathOf } from "./connection";
 import { SandboxesError } from "./errors";
-import { type Answer, transportFailure } from "./failures";
-import type { Plane } from "./plane";
+import { transportFailure } from "./failures";
+import type { Answer, Plane } from "./plane";
 import { type Attempt, type RetryPolicy, readRetryAfter, withRetry } from "./retry";
 import { connectUnix } from "./socket";
 

@@ -1,6 +1,5 @@
 import type { Dialect } from "./dialect";
 import type { SandboxesError } from "./errors";
-import type { Answer } from "./failures";
 import type { Attempt, RetryPolicy } from "./retry";
 
 /** One address of a service and the habits of what answers there: a host has one plane, Azure has two and more. */
@@ -23,3 +22,25 @@ export interface Plane {
 
 /** An error and whether it lets the request be sent again; see `Attempt`. */
 export type Judgement = Extract<Attempt<never>, { error: unknown }> & { error: SandboxesError };
+
+/** An answer of status 400 and above. */
+export interface Answer {
+  status: number;
+  /** Parsed JSON, or text. */
+  body: unknown;
+  /** Ours. */
+  requestId: string;
+  /** The service's own name for the request, which its support asks for. */
+  serviceRequestId?: string;
+}
+
+/** The planes of one service. */
+export interface Planes {
+  /** Groups. */
+  control: Plane;
+  /** What is in the group of that name. */
+  data(group: string): Plane;
+}
+
+/** Where a group's data plane is; asked of the control plane, once. */
+export type EndpointOf = (group: string, signal?: AbortSignal) => Promise<string>;

@@ -3,20 +3,9 @@ import type { Connection } from "./connection";
 import { dialectOf } from "./dialect";
 import { judgeHost } from "./failures";
 import type { HttpOptions } from "./http";
-import type { Plane } from "./plane";
+import type { EndpointOf, Plane, Planes } from "./plane";
 import { defaultRetryPolicy } from "./retry";
 import { defaultApiVersion } from "./wire/identifiers";
-
-/** The planes of one service. */
-export interface Planes {
-  /** Groups. */
-  control: Plane;
-  /** What is in the group of that name. */
-  data(group: string): Plane;
-}
-
-/** Where a group's data plane is; asked of the control plane, once. */
-export type EndpointOf = (group: string, signal?: AbortSignal) => Promise<string>;
 
 /** A self-hosted endpoint serves both planes on one address; Azure's are apart. */
 export function openPlanes(connection: Connection, options: HttpOptions, endpointOf: EndpointOf): Planes {

@@ -1,6 +1,6 @@
 import { azureConnection, azureTokens } from "../client/azure/connection";
 import type { TokenSource } from "../client/azure/tokens";
-import { resolveConnection } from "../client/connection";
+import { resolveConnection } from "../client/resolveConnection";
 import { SandboxApi } from "../client/sandboxApi";
 import type { ProviderConfig } from "./providerConfig";
 import type { OpenApi } from "./session";

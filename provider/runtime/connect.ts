@@ -1,5 +1,5 @@
-import { type ConnectionOptions, resolveConnection } from "../client/connection";
 import { openGroup } from "../client/defaultGroup";
+import { type ConnectionOptions, resolveConnection } from "../client/resolveConnection";
 import { SandboxApi } from "../client/sandboxApi";
 import { Group } from "./group";
 

@@ -2,7 +2,8 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { groupDataPath, groupsPath, resolveConnection } from "../../provider/client/connection";
+import { groupDataPath, groupsPath } from "../../provider/client/connection";
+import { resolveConnection } from "../../provider/client/resolveConnection";
 
 describe("resolveConnection", () => {
   it("takes options before the environment, and local names where none are given", async () => {

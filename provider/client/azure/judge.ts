@@ -1,7 +1,6 @@
 import { type Connection, groupsPath } from "../connection";
 import { codeOf, type ErrorCode, SandboxesError } from "../errors";
-import type { Answer } from "../failures";
-import type { Judgement } from "../plane";
+import type { Answer, Judgement } from "../plane";
 import type { RetryPolicy } from "../retry";
 import { scrub } from "../secrets";
 import { type ReadError, readErrorBody } from "../wire/errors";

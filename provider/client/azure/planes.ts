@@ -1,8 +1,7 @@
 import type { AzureAccess, Connection } from "../connection";
 import { dialectOf } from "../dialect";
 import type { HttpOptions } from "../http";
-import type { Plane } from "../plane";
-import type { EndpointOf, Planes } from "../planes";
+import type { EndpointOf, Plane, Planes } from "../plane";
 import type { RetryPolicy } from "../retry";
 import { defaultApiVersion } from "../wire/identifiers";
 import { judgeControlPlane, RoleWait } from "./judge";

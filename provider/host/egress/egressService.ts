@@ -17,7 +17,8 @@ import { DecisionLog } from "./decisionLog";
 import type { Dial } from "./dial";
 import { trustEnvironment, trustInGuest } from "./guestTrust";
 import { type CompiledPolicy, compilePolicy } from "./policy";
-import { createEgressProxy, type EgressProxy, type ProxiedGuest } from "./proxy";
+import { createEgressProxy, type EgressProxy } from "./proxy";
+import type { ProxiedGuest } from "./proxyParts";
 
 /** Port of the guest's loopback behind which the host's proxy is; another one where a program holds it. */
 const relayPort = 3128;

@@ -1,27 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
-import { isSandboxesError } from "../../client/errors";
 import { maxHeaderBytes, renderAnswer } from "../proxy/forward";
-import type { EgressDecision } from "../store/egressDecisionStore";
-import type { Authority } from "./authority";
-import type { Dial } from "./dial";
-import type { CompiledPolicy } from "./policy";
+import type { GuestConnection, ProxiedGuest, ProxyParts, Tunnel } from "./proxyParts";
 import { proxyRequest, proxyUpgrade } from "./proxyRequest";
-import { openTunnel, type Tunnel } from "./tunnel";
+import { openTunnel } from "./tunnel";
 
 /** A connection on which no request is under way ends after that. */
 const idleMs = 60_000;
 /** Connections of all sandboxes together; each costs two descriptors. */
 const maxConnections = 2048;
-
-/** A sandbox as its proxy sees it. */
-export interface ProxiedGuest {
-  /** The policy that holds now. */
-  policy(): CompiledPolicy;
-  record(outcome: "allowed" | "denied", decision: Omit<EgressDecision, "timestamp">): void;
-  /** Throws when there is none. */
-  secret(secretId: string, key: string | null | undefined): string;
-}
 
 export interface EgressProxy {
   /** Takes over a connection that came from the guest. */
@@ -30,28 +17,6 @@ export interface EgressProxy {
   recheck(guest: ProxiedGuest): void;
   /** Breaks everything off. */
   close(): void;
-}
-
-/** What is known of a connection from a guest. */
-export interface GuestConnection {
-  guest: ProxiedGuest;
-  /** `host:port` of the tunnel in which it speaks HTTP. */
-  authority?: string;
-  /** It speaks TLS with us, which we opened. */
-  isSecure?: boolean;
-}
-
-/** What a request is served with. */
-export interface ProxyParts {
-  dial: Dial;
-  /** Made when the first guest needs it. */
-  authority(): Authority;
-  /** In place of the authorities that Node.js knows, PEM. */
-  siteAuthorities?: string;
-  tunnels: Set<Tunnel>;
-  /** Serves HTTP that comes through a tunnel. */
-  serveInside(socket: Duplex, connection: GuestConnection): void;
-  failed(error: unknown): void;
 }
 
 /** An HTTP proxy (absolute form and CONNECT) on connections from guests; it listens nowhere. */
@@ -136,13 +101,4 @@ export function createEgressProxy(
       for (const socket of connections.keys()) socket.destroy();
     },
   };
-}
-
-/** What a program is told when it may not, or cannot, get where it wants. */
-export function refusalOf(error: unknown, failed: (error: unknown) => void): { status: number; body: object } {
-  if (isSandboxesError(error)) {
-    return { status: error.status, body: { error: error.message, errorCode: error.serviceCode } };
-  }
-  failed(error);
-  return { status: 502, body: { error: "The host failed unexpectedly", errorCode: "InternalError" } };
 }

@@ -7,7 +7,7 @@ import { forward, forwardUpgrade, type Outgoing, renderAnswer } from "../proxy/f
 import { endToEnd, type RawHeaders, valuesOf, withHeader, without } from "../proxy/headers";
 import { normalHost } from "./hostPattern";
 import type { Verdict } from "./policy";
-import { type GuestConnection, type ProxiedGuest, type ProxyParts, refusalOf } from "./proxy";
+import { type GuestConnection, type ProxiedGuest, type ProxyParts, refusalOf } from "./proxyParts";
 import { denied, dialled } from "./tunnel";
 
 /** A server may think for that long before it answers. */

@@ -7,19 +7,12 @@ import type { EgressDecision } from "../store/egressDecisionStore";
 import { type Greeting, maxGreetingBytes, readGreeting } from "./clientHello";
 import { normalHost } from "./hostPattern";
 import { intercept } from "./intercept";
-import { type GuestConnection, type ProxiedGuest, type ProxyParts, refusalOf } from "./proxy";
+import { type GuestConnection, type ProxiedGuest, type ProxyParts, refusalOf, type Tunnel } from "./proxyParts";
 
 /** After CONNECT a client has that long to say its first words. */
 const greetWithinMs = 20_000;
 /** A tunnel through which nothing moves. */
 const idleMs = 30 * 60_000;
-
-/** An open way through the proxy that cannot be looked into. */
-export interface Tunnel {
-  guest: ProxiedGuest;
-  host: string;
-  close(): void;
-}
 
 /**
  * Serves a CONNECT. What goes through must begin as TLS for the very host that was asked for and judged; or it is plain

@@ -18,7 +18,8 @@ import { Authority } from "../../../provider/host/egress/authority";
 import { checkPolicy } from "../../../provider/host/egress/checkPolicy";
 import { createDial } from "../../../provider/host/egress/dial";
 import { compilePolicy } from "../../../provider/host/egress/policy";
-import { createEgressProxy, type EgressProxy, type ProxiedGuest } from "../../../provider/host/egress/proxy";
+import { createEgressProxy, type EgressProxy } from "../../../provider/host/egress/proxy";
+import type { ProxiedGuest } from "../../../provider/host/egress/proxyParts";
 import type { EgressDecision } from "../../../provider/host/store/egressDecisionStore";
 
 const run = promisify(execFile);

@@ -15,7 +15,8 @@ import { createAddressJudge } from "../../../provider/host/egress/addresses";
 import { Authority } from "../../../provider/host/egress/authority";
 import { createDial } from "../../../provider/host/egress/dial";
 import { compilePolicy } from "../../../provider/host/egress/policy";
-import { createEgressProxy, type EgressProxy, type ProxiedGuest } from "../../../provider/host/egress/proxy";
+import { createEgressProxy, type EgressProxy } from "../../../provider/host/egress/proxy";
+import type { ProxiedGuest } from "../../../provider/host/egress/proxyParts";
 import type { EgressDecision } from "../../../provider/host/store/egressDecisionStore";
 
 /** Names that these tests know; everything else does not exist. */
