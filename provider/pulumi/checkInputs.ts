@@ -35,9 +35,17 @@ export function canonicalInputs(schema: z.ZodObject, olds: PropertyBag): Propert
   return canonical(Object.fromEntries(entries)) as PropertyBag;
 }
 
-/** Names of the inputs whose values must not be shown. */
+/** Names of the inputs whose values, or parts of them, must not be shown. */
 export function secretInputs(schema: z.ZodObject): string[] {
-  return Object.keys(schema.shape).filter((key) => isSecretField(schema.shape[key] as z.ZodType));
+  return Object.keys(schema.shape).filter((key) => holdsSecret(schema.shape[key] as z.ZodType));
+}
+
+function holdsSecret(field: z.ZodType): boolean {
+  if (isSecretField(field)) return true;
+  const inner = unwrapSchema(field);
+  if (inner instanceof z.ZodObject) return secretInputs(inner).length > 0;
+  if (inner instanceof z.ZodArray) return holdsSecret(inner.element as z.ZodType);
+  return inner instanceof z.ZodRecord && holdsSecret(inner.valueType as z.ZodType);
 }
 
 interface Issue {

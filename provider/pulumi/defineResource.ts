@@ -125,6 +125,11 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
     return { session, target, api: (scope) => session.api(scope, target) };
   }
 
+  /** The engine prints the value of the property that a failure names. */
+  function withoutSecret({ property, reason }: CheckFailure): CheckFailure {
+    return secrets.includes(property) ? { property: "", reason: `${property}: ${reason}` } : { property, reason };
+  }
+
   function replaceOnOf(target: Target): readonly string[] {
     return [...spec.replaceOn, ...(spec.replaceOnTarget?.[target] ?? [])];
   }
@@ -156,7 +161,7 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
       const isUnknown = targetKey !== undefined && inputs[targetKey] === unknownValue;
       const target = targetOf(session, isUnknown ? { ...inputs, ...pick(olds, [targetKey]) } : inputs);
       const filled = spec.fillIn?.(inputs, target, session.config) ?? inputs;
-      failures.push(...refusals(spec.parity ?? {}, target, filled, session.config));
+      failures.push(...refusals(spec.parity ?? {}, target, filled, session.config).map(withoutSecret));
       failures.push(...(spec.checkTarget?.(filled, target, session.config) ?? []));
       const isKnown = targetKey && inputs.group !== unknownValue;
       return { inputs: canonical(isKnown ? { ...filled, [targetKey]: target } : filled) as PropertyBag, failures };

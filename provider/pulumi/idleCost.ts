@@ -12,7 +12,7 @@ export interface SandboxCosts {
   cpu?: string | number;
   memory?: string;
   lifecycle?: unknown;
-  /** Made from a snapshot, whose size it has. */
+  /** Made from a snapshot, or from what Azure has prepared, and as large as that. */
   isCopy: boolean;
 }
 
@@ -26,7 +26,7 @@ export function idleCostText(sandboxes: readonly SandboxCosts[]): string | undef
   const suspended = sandboxes.length - running.length;
   const parts = [
     ...(sized.length > 0 ? [`${namesOf(sized)}: never suspended, about ${Math.round(sum)} USD a month`] : []),
-    ...(copies.length > 0 ? [`${namesOf(copies)}: never suspended, by the size of the snapshot`] : []),
+    ...(copies.length > 0 ? [`${namesOf(copies)}: never suspended, by the size of what they are made from`] : []),
     ...(suspended > 0
       ? [`${suspended === 1 ? "1 is" : `${suspended} are`} suspended when idle, for storage only`]
       : []),

@@ -2,22 +2,24 @@ import { z } from "zod";
 import { SandboxesError } from "../client/errors";
 import { poll } from "../client/poll";
 import type { SandboxesApi } from "../client/sandboxes";
+import { registerSecret } from "../client/secrets";
 import { isolation } from "../client/wire/groups";
 import { cpuQuantity, sizeQuantity } from "../client/wire/quantities";
 import type { SandboxResources, SandboxView } from "../client/wire/sandboxes";
 import type { CheckFailure } from "../pulumi/checkInputs";
 import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
-import { definedOnly, isBag, type PropertyBag } from "../pulumi/propertyBag";
+import { definedOnly, type PropertyBag } from "../pulumi/propertyBag";
 import type { Target } from "../pulumi/providerConfig";
 import { adoptOrCreate } from "./adoption";
+import { azureServiceContent, azureServiceFields, azureServiceInputs, azureServiceNames } from "./azureServices";
 import { egressContent, egressInput, egressInputs, isSamePolicy } from "./egressInput";
 import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, requireMemberId } from "./ids";
 import { isSameLifecycle, lifecycleContent, lifecycleInput, lifecycleInputs } from "./lifecycleInput";
 import { readNamedId } from "./namedIds";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
 import { bringPorts, portInputs, portsInput, portUrls } from "./portInput";
-import { sourceFailures, sourceInputs, sourceOf } from "./sandboxSource";
+import { isSized, sourceContent, sourceFailures, sourceFields, sourceInputs } from "./sandboxSource";
 import { targetParity } from "./targetParity";
 import { readVnetConnectionId } from "./vnetConnectionIds";
 import { bringVolumes, shareVolumes, volumeInputs, volumesContent, volumesInput } from "./volumeInput";
@@ -27,12 +29,7 @@ const startTimeoutMs = 10 * 60_000;
 
 export const sandboxInputs = z.strictObject({
   group: groupIdInput,
-  image: z.string().min(1).describe("a DiskImage or its id, or a catalogue name such as python").optional(),
-  snapshot: z
-    .string()
-    .min(1)
-    .describe("instead of image: a Snapshot or its id; size, environment and programs are the snapshot's")
-    .optional(),
+  ...sourceFields,
   cpu: cpuQuantity.describe('processors: "1000m", "0.5" or 2; default 1000m').optional(),
   memory: sizeQuantity.describe('memory: "512Mi" or "2Gi"; default 512Mi, on Azure 2048Mi').optional(),
   disk: sizeQuantity.describe('writable disk: "10Gi"; default 10240Mi, on Azure by the service').optional(),
@@ -48,10 +45,7 @@ export const sandboxInputs = z.strictObject({
   egress: egressInput.optional(),
   egressPolicy: z.string().min(1).describe("an EgressPolicy of the group, its id or its name").optional(),
   vnetConnection: z.string().min(1).describe("a VnetConnection of the group, its id or its name").optional(),
-  identitySettings: z
-    .array(z.strictObject({ identity: z.string().min(1), lifecycle: z.enum(["None", "Main", "All"]).optional() }))
-    .describe('identities of the group that programs get tokens of: [{identity: "system" or an ARM id, lifecycle}]')
-    .optional(),
+  ...azureServiceFields,
   volumes: volumesInput.optional(),
   lifecycle: lifecycleInput.optional(),
   __key: keyInput,
@@ -83,20 +77,20 @@ export const sandbox = defineResource({
   inputs: sandboxInputs,
   outputs,
   replaceOn: [
-    ...["group", "image", "snapshot", "cpu", "memory", "disk", "env", "entrypoint", "cmd", "egressPolicy"],
-    ...["vnetConnection", "identitySettings", "volumes"],
+    ...["group", ...Object.keys(sourceFields), "cpu", "memory", "disk", "env", "entrypoint", "cmd", "egressPolicy"],
+    ...["vnetConnection", "volumes", ...azureServiceNames],
   ],
   replaceOnTarget: { azure: ["labels"] },
   computed: ["disk"],
   parity: targetParity.Sandbox,
-  fillIn: (inputs, target) =>
-    inputs.snapshot === undefined ? { ...defaultResources[target], ...definedOnly(inputs) } : inputs,
+  fillIn: (inputs, target) => (isSized(inputs) ? { ...defaultResources[target], ...definedOnly(inputs) } : inputs),
   checkTarget: (inputs) => [...sourceFailures(inputs), ...oneWayOut(inputs)],
   deleteBeforeReplace: (olds, news) => shareVolumes(olds.volumes, news.volumes),
   brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
 
   async create(inputs, { session, target, api, fingerprint }) {
-    const { group, snapshot, env, labels = {}, entrypoint, cmd, lifecycle, __key: key } = inputs;
+    const { group, snapshot, env, labels = {}, entrypoint, cmd, lifecycle, anthropicApiKey, __key: key } = inputs;
+    registerSecret(anthropicApiKey);
     const ref = readGroupId(group);
     const { sandboxes } = (await api(ref)).group(ref.groupName);
     const idOf = (view: SandboxView) => memberIdOf(ref, "sandboxes", view.id);
@@ -111,8 +105,8 @@ export const sandbox = defineResource({
       isUsable: (view) => usableStates[target].has(view.state),
       create: () =>
         sandboxes.create({
-          sourcesRef: sourceOf(inputs),
-          ...(snapshot === undefined && { resources: { cpu, memory, disk } }),
+          ...sourceContent(inputs),
+          ...(isSized(inputs) && { resources: { cpu, memory, disk } }),
           environment: env,
           labels: { ...labels, ...ownLabels(key, fingerprint) },
           entrypoint,
@@ -121,7 +115,7 @@ export const sandbox = defineResource({
           egressPolicy: inputs.egress && egressContent(inputs.egress),
           egressPolicyId: inputs.egressPolicy && policyNameOf(inputs.egressPolicy),
           vnetConnectionName: inputs.vnetConnection && connectionNameOf(inputs.vnetConnection),
-          identitySettings: inputs.identitySettings,
+          ...azureServiceContent(inputs),
           volumes: inputs.volumes && volumesContent(inputs.volumes),
           lifecycle: lifecycle && lifecycleContent(lifecycle, target),
         }),
@@ -154,7 +148,7 @@ export const sandbox = defineResource({
       egress: egressInputs(view.egressPolicy),
       egressPolicy: policyOf(view, state.egressPolicy),
       ...connectionOf(view, state.vnetConnection),
-      ...identitiesOf(view, state.identitySettings),
+      ...azureServiceInputs(view, state),
       ...(volumes && { volumes }),
       ...(view.lifecycle && { lifecycle: lifecycleInputs(view.lifecycle, state.lifecycle) }),
     };
@@ -231,20 +225,6 @@ function connectionOf(view: SandboxView, was: unknown): { vnetConnection?: strin
   const isSame = typeof was === "string" && connectionNameOf(was).toLowerCase() === name.toLowerCase();
   return { vnetConnection: isSame ? was : name };
 }
-
-/** The identities as declared, while they are the same; not every view tells them. */
-function identitiesOf({ identitySettings }: SandboxView, was: unknown): { identitySettings?: IdentitySettings } {
-  if (!identitySettings) return {};
-  const had = (Array.isArray(was) ? was : []).filter(isBag);
-  const told = identitySettings.map(({ identity, lifecycle }) => {
-    const same = had.find((each) => String(each.identity).toLowerCase() === identity.toLowerCase());
-    const isSaid = same === undefined || same.lifecycle !== undefined;
-    return definedOnly({ identity: String(same?.identity ?? identity), lifecycle: isSaid ? lifecycle : undefined });
-  });
-  return { identitySettings: told as IdentitySettings };
-}
-
-type IdentitySettings = z.input<typeof sandboxInputs>["identitySettings"];
 
 /** In which an unfinished sandbox is as good as new. Azure suspends by itself what nobody uses. */
 const usableStates = {

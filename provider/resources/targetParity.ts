@@ -19,6 +19,16 @@ const noStorage = {
   text: "it is for storage of your own on Azure; the host keeps the files itself",
 } as const;
 
+const noPreset = {
+  support: "no",
+  text: "presets are Azure's own images: make a DiskImage of the agent, and give it its key by env or an egress rule",
+} as const;
+
+const noConnector = {
+  support: "no",
+  text: "connectors are services of Azure: let sandboxes reach the service by egress, with a Secret in a rule",
+} as const;
+
 /**
  * Where the targets differ, by resource and input; what is not listed works the same on both. `check` refuses by this
  * table, and the page about parity is made from it.
@@ -88,7 +98,35 @@ export const targetParity = {
     },
     egress: egressSupport(),
     vnetConnection: { microvm: noVnet },
+    preset: { microvm: noPreset },
+    anthropicApiKey: { microvm: noPreset },
+    presetProperties: { microvm: noPreset },
+    pod: {
+      microvm: { support: "no", text: "a sandbox of a host is one container: make a Sandbox for each, or one image" },
+    },
+    artifactVersion: {
+      microvm: { support: "no", text: "artifacts are kept by Azure: make a DiskImage of what you want to run" },
+    },
     identitySettings: { microvm: noIdentity },
+    agentIdentity: { microvm: noIdentity },
+    connections: { microvm: noConnector },
+    gatewayConnections: { microvm: noConnector },
+    credentialRefs: {
+      microvm: {
+        support: "no",
+        text: "credentials are for Azure's agents: give a token by a Secret in an egress rule",
+      },
+    },
+    contentPackageDownloads: {
+      microvm: {
+        support: "no",
+        text: "Azure keeps content packages: make a DiskImage with the files, or use a Volume",
+      },
+    },
+    telemetryConfig: {
+      microvm: { support: "no", text: "a host sends telemetry nowhere: read its logstream, stats and log" },
+    },
+    projectId: { microvm: { support: "no", text: "projects exist on Azure only: use labels" } },
     volumes: {
       microvm: {
         support: "partly",

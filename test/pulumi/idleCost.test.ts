@@ -28,6 +28,6 @@ describe("what is said of the costs of idle sandboxes", () => {
 
   it("does not know the size of copies of snapshots", () => {
     const text = idleCostText([{ name: "copy", lifecycle: never, isCopy: true }]);
-    expect(text).toContain("copy: never suspended, by the size of the snapshot");
+    expect(text).toContain("copy: never suspended, by the size of what they are made from");
   });
 });

@@ -31,7 +31,21 @@ const refused: Record<string, unknown> = {
   "DiskImage.warmUp": ["true"],
   "Sandbox.ports": [{ port: 80, auth: { github: { enabled: true } } }],
   "Sandbox.vnetConnection": "office",
+  "Sandbox.preset": "Claude",
+  "Sandbox.anthropicApiKey": "a-key",
+  "Sandbox.presetProperties": { isWorkIqConnectionEnabled: true },
+  "Sandbox.pod": { containers: [{ name: "web", image: "python" }] },
+  "Sandbox.artifactVersion": { id: "one", identity: "system" },
   "Sandbox.identitySettings": [{ identity: "system" }],
+  "Sandbox.agentIdentity": { tenantId: "t", agentId: "a" },
+  "Sandbox.connections": ["one"],
+  "Sandbox.gatewayConnections": ["/subscriptions/s1/gateway"],
+  "Sandbox.credentialRefs": ["one"],
+  "Sandbox.contentPackageDownloads": [{ contentPackageId: "one", targetPath: "/srv" }],
+  "Sandbox.telemetryConfig": {
+    endpoints: [{ kind: "OTLP", endpoint: "https://a.test/otlp", protocol: "Http", data: ["Metrics"] }],
+  },
+  "Sandbox.projectId": "one",
   "VnetConnection.subnetId": subnetId,
   "Sandbox.volumes": [{ volume: "data", mountpoint: "/proc" }],
   "Sandbox.lifecycle": { autoSuspendPolicy: { enabled: true, mode: "Disk" } },
@@ -68,7 +82,8 @@ function failuresOf(token: string, target: Target, news: object): string[] {
   const resource = resources.find((each) => each.token === token)!;
   const common = token === "SandboxGroup" ? {} : { group };
   const { failures } = resource.check(session, {}, { ...common, ...others[token], ...news });
-  return failures.map(({ property, reason }) => `${property}: ${reason}`);
+  // What is secret is named in the reason only, for the engine prints the value of a property that is named.
+  return failures.map(({ property, reason }) => (property ? `${property}: ${reason}` : reason));
 }
 
 const entries = Object.entries(parity).flatMap(([token, byInput]) =>

@@ -92,6 +92,88 @@ const disk = fc.record({
   size: fc.constantFrom("1Gi", "1024Mi", "1.5Gi", "200Gi"),
   labels: optional(labels),
 });
+const words = fc.stringMatching(/^[a-z][a-z0-9-]{0,8}[a-z]$/);
+const packages = fc.uniqueArray(
+  fc.record({
+    contentPackageId: words,
+    targetPath: words.map((each) => `/${each}`),
+    action: optional(fc.constantFrom("Download", "Mount")),
+  }),
+  { selector: ({ targetPath }) => targetPath, maxLength: 2 },
+);
+const artifactVersion = fc.record({ id: words, identity: words });
+const container = fc.record({
+  command: optional(argv),
+  args: optional(argv),
+  env: optional(env),
+  resources: optional(
+    fc.record({ cpu: optional(fc.constantFrom<string | number>("0.5", 1)), memory: fc.constant("1Gi") }),
+  ),
+  volumeMounts: optional(fc.constant([{ name: "data", mountPath: "/data" }])),
+  contentPackageDownloads: optional(packages),
+  securityContext: optional(fc.record({ runAsUser: optional(fc.nat()), privileged: optional(fc.boolean()) })),
+  readinessProbe: optional(fc.record({ tcpSocket: fc.constant({ port: 80 }), periodSeconds: optional(fc.nat(60)) })),
+});
+const pod = fc.record({
+  containers: fc
+    .array(
+      fc.oneof(
+        fc.tuple(container, fc.constant({ image: "python" })),
+        fc.tuple(container, fc.record({ artifactVersion })),
+      ),
+      {
+        minLength: 1,
+        maxLength: 3,
+      },
+    )
+    .map((all) => all.map(([rest, source], index) => ({ name: `c${index}`, ...rest, ...source }))),
+  volumes: optional(
+    fc.constantFrom(
+      [{ kind: "Local", name: "data", size: "1Gi" }],
+      [{ kind: "AzureBlob", name: "data", fileCacheSizeLimit: "512Mi" }],
+      [],
+    ),
+  ),
+  restartPolicy: optional(fc.constantFrom("Always", "OnFailure", "Never")),
+});
+/** What only Azure's sandboxes can be made from, and be tied to. */
+const sandboxOnAzure = fc
+  .tuple(
+    fc.oneof(
+      fc.record({ preset: fc.constant("Claude"), anthropicApiKey: optional(words), env: optional(env) }),
+      fc.record({
+        preset: fc.constant("GitHubCopilot"),
+        presetProperties: optional(fc.record({ isWorkIqConnectionEnabled: optional(fc.boolean()) })),
+      }),
+      fc.record({ artifactVersion, cpu: optional(fc.constantFrom("500m", 2)) }),
+      fc.record({ pod }),
+      fc.record({ image: fc.constant("python") }),
+    ),
+    fc.record({
+      agentIdentity: optional(fc.record({ tenantId: words, agentId: words })),
+      connections: optional(fc.uniqueArray(words, { maxLength: 3 })),
+      gatewayConnections: optional(
+        fc
+          .uniqueArray(name, { maxLength: 2 })
+          .map((all) => all.map(resourceIn("Microsoft.Web/connectorGateways/gw/connections"))),
+      ),
+      credentialRefs: optional(fc.uniqueArray(words, { maxLength: 2 })),
+      contentPackageDownloads: optional(packages),
+      telemetryConfig: optional(
+        fc.record({
+          endpoints: fc.constant([
+            {
+              ...{ kind: "ApplicationInsights", data: ["Metrics"] },
+              auth: { secretId: "telemetry", secretKey: "connection" },
+            },
+          ]),
+          metricsIntervalSeconds: optional(fc.integer({ min: 2, max: 60 })),
+        }),
+      ),
+      projectId: optional(words),
+    }),
+  )
+  .map(([source, services]) => ({ ...source, ...services }));
 /** What only Azure's volumes can be. */
 const volumeOnAzure = fc.oneof(
   fc.record({ type: fc.constantFrom("AzureFileCifs", "AzureFileNfs"), labels: optional(labels) }),
@@ -138,6 +220,7 @@ describe.each(places)(
           [sandboxGroup, () => ({ __logicalName: "any" }), groupOnAzure],
           [vnetConnection, () => ({ group: home.id, __logicalName: "any" }), fc.record({ subnetId })],
           [volume, () => ({ group: home.id, __logicalName: "any" }), volumeOnAzure],
+          [sandbox, () => ({ group: home.id }), sandboxOnAzure],
         ];
     const cases: [Resource, () => PropertyBag, fc.Arbitrary<PropertyBag>][] = [
       [sandboxGroup, () => ({ __logicalName: "any" }), group],

@@ -4,6 +4,7 @@ import { type EgressPolicyContent, egressPolicy } from "./egress";
 import { isolation } from "./groups";
 import { labels, labelsView } from "./labels";
 import { pageOf } from "./paging";
+import { type ArtifactVersion, artifactVersion, diskImageSource, type PodSource, podSource } from "./pods";
 import { type CreatePort, createPort, portView } from "./ports";
 import { cpuQuantity, sizeQuantity } from "./quantities";
 import { type SandboxVolume, sandboxVolume } from "./volumes";
@@ -22,20 +23,21 @@ export interface SandboxResources {
   disk?: string | null;
 }
 
-const diskImageSource = z.looseObject({
-  id: z.string().nullish(),
-  name: z.string().nullish(),
-  isPublic: z.boolean().nullish(),
-});
-
-/** Exactly one member: a private image by id, a public one by name with `isPublic: true`, or a snapshot. */
+/**
+ * Exactly one member: a private image by id, a public one by name with `isPublic: true`, or a snapshot; on Azure also
+ * several containers or an artifact.
+ */
 export const sandboxSource = z.looseObject({
   diskImage: diskImageSource.nullish(),
   snapshot: z.looseObject({ id: z.string() }).nullish(),
+  pod: podSource.nullish(),
+  artifactVersion: artifactVersion.nullish(),
 });
 export interface SandboxSource {
   diskImage?: { id?: string | null; name?: string | null; isPublic?: boolean | null } | null;
   snapshot?: { id: string } | null;
+  pod?: PodSource | null;
+  artifactVersion?: ArtifactVersion | null;
 }
 
 /** Azure's clients often send only the first half. */
@@ -76,7 +78,48 @@ export interface IdentitySetting {
   lifecycle?: string | null;
 }
 
+/** Files that Azure keeps, and where they are to be. */
+const contentPackageDownload = z.looseObject({
+  contentPackageId: z.string(),
+  targetPath: z.string(),
+  /** `Download`, `Mount`. */
+  action: z.string().nullish(),
+});
+const strings = z.array(z.string());
+
+/** What ties a sandbox to other services of Azure; both a creation and a view have it. */
+const serviceShape = {
+  /** `Claude`, `GitHubCopilot`, `None`. The newer data plane's views do not tell it. */
+  presetSandboxType: z.string().nullish(),
+  connections: strings.nullish(),
+  gatewayConnections: z.array(z.looseObject({ resourceId: z.string() })).nullish(),
+  credentialRefs: strings.nullish(),
+  contentPackageDownloads: z.array(contentPackageDownload).nullish(),
+  agentIdentity: z.looseObject({ tenantId: z.string(), agentId: z.string() }).nullish(),
+  identitySettings: z.array(identitySetting).nullish(),
+};
+export interface AzureServices {
+  presetSandboxType?: string | null;
+  /** A secret, write-only. */
+  anthropicApiKey?: string | null;
+  presetProperties?: { isWorkIqConnectionEnabled?: boolean } | null;
+  connections?: string[] | null;
+  gatewayConnections?: { resourceId: string }[] | null;
+  credentialRefs?: string[] | null;
+  contentPackageDownloads?: { contentPackageId: string; targetPath: string; action?: string | null }[] | null;
+  agentIdentity?: { tenantId: string; agentId: string } | null;
+  identitySettings?: IdentitySetting[] | null;
+  /** Write-only. */
+  telemetryConfig?: object | null;
+  projectId?: string | null;
+}
+
 const createShape = {
+  ...serviceShape,
+  anthropicApiKey: z.string().nullish(),
+  presetProperties: z.looseObject({}).nullish(),
+  telemetryConfig: z.looseObject({ endpoints: z.array(z.looseObject({ kind: z.string() })) }).nullish(),
+  projectId: z.string().nullish(),
   sourcesRef: sandboxSource.optional(),
   resources: sandboxResources.optional(),
   labels: labels.optional(),
@@ -94,8 +137,9 @@ const createShape = {
 
 /** `PUT` (older) or `POST` (newer data plane) `…/sandboxes`; unknown keys pass through. */
 export const createSandboxContent = z.looseObject(createShape);
-export interface CreateSandboxContent {
-  sourcesRef: SandboxSource;
+export interface CreateSandboxContent extends AzureServices {
+  /** Left out where `presetSandboxType` says what it is. */
+  sourcesRef?: SandboxSource;
   /** Azure's own SDK sends 1000m and 2048Mi. */
   resources?: SandboxResources;
   labels?: Record<string, string>;
@@ -109,7 +153,6 @@ export interface CreateSandboxContent {
   volumes?: SandboxVolume[];
   /** Of the group; the client writes it as the version in use has it. Azure only. */
   vnetConnectionName?: string;
-  identitySettings?: IdentitySetting[];
 }
 
 /** Extension, `PATCH …/sandboxes/{id}`: replaces the whole map of labels. */
@@ -143,7 +186,7 @@ const viewShape = {
   /** The newer data plane's, and the older one's. */
   vnetConnectionName: z.string().nullish(),
   customerVnetConnectionName: z.string().nullish(),
-  identitySettings: z.array(identitySetting).nullish(),
+  ...serviceShape,
   createdAt: z.string().nullish(),
   region: z.string().nullish(),
   hostname: z.string().nullish(),

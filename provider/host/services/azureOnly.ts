@@ -14,6 +14,7 @@ const properties: Record<string, string> = {
   identitySettings: "managed identities exist on Azure only",
   agentIdentity: "agent identities exist on Azure only",
   telemetryConfig: "this host sends telemetry nowhere; read its log, stats and metrics",
+  projectId: "projects exist on Azure only; use labels",
   skipEgressProxy: "all that leaves a sandbox passes the host's proxy",
 };
 

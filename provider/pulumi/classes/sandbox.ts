@@ -3,13 +3,16 @@ import type { SandboxCosts } from "../idleCost";
 import { noteIdleCost } from "../idleCostNote";
 import { resourceId } from "../resourceId";
 import { resourceKey } from "../resourceKey";
+import type { DeepInput } from "./deepInput";
 import type { DiskImage } from "./diskImage";
 import type { EgressArgs } from "./egressArgs";
 import type { EgressPolicy } from "./egressPolicy";
 import type { LifecycleArgs } from "./lifecycleArgs";
+import { type ContentPackageDownload, type PodArgs, podProps } from "./podArgs";
 import type { PortArgs } from "./portArgs";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
 import type { Snapshot } from "./snapshot";
+import type { TelemetryConfig } from "./telemetryArgs";
 import { TrampolinedResource } from "./trampolinedResource";
 import type { VnetConnection } from "./vnetConnection";
 import { type VolumeMountArgs, volumeMounts } from "./volumeMountArgs";
@@ -23,6 +26,16 @@ export interface SandboxArgs {
   image?: pulumi.Input<DiskImage | string>;
   /** Instead of `image`: a snapshot of the group, or its id. Size, environment and programs are the snapshot's. */
   snapshot?: pulumi.Input<Snapshot | string>;
+  /** Instead of `image`, on Azure only: a coding agent that Azure has prepared. */
+  preset?: pulumi.Input<"Claude" | "GitHubCopilot">;
+  /** Instead of `image`, on Azure only: several containers. */
+  pod?: pulumi.Input<PodArgs>;
+  /** Instead of `image`, on Azure only: a version of an artifact, and the identity that reads it. */
+  artifactVersion?: DeepInput<{ id: string; identity: string }>;
+  /** Of the preset `Claude`. Kept secret. */
+  anthropicApiKey?: pulumi.Input<string>;
+  /** Of the preset `GitHubCopilot`. */
+  presetProperties?: DeepInput<{ isWorkIqConnectionEnabled?: boolean }>;
   /** Processors: `"1000m"`, `"0.5"` or `2`. Default `1000m`. */
   cpu?: pulumi.Input<string | number>;
   /** `"512Mi"`, `"2Gi"`. Default `512Mi`, on Azure `2048Mi`. */
@@ -49,6 +62,20 @@ export interface SandboxArgs {
   identitySettings?: pulumi.Input<
     pulumi.Input<{ identity: pulumi.Input<string>; lifecycle?: pulumi.Input<"None" | "Main" | "All"> }>[]
   >;
+  /** On Azure only: the agent identity that is assigned to it. */
+  agentIdentity?: DeepInput<{ tenantId: string; agentId: string }>;
+  /** On Azure only: ids of connections of the group. */
+  connections?: DeepInput<string[]>;
+  /** On Azure only: ARM ids of an AI gateway's MCP server configurations, or of a connector gateway's connections. */
+  gatewayConnections?: DeepInput<string[]>;
+  /** On Azure only: names of credentials of the group, for coding agents. */
+  credentialRefs?: DeepInput<string[]>;
+  /** On Azure only: content packages of the group, and where their files are to be. */
+  contentPackageDownloads?: DeepInput<ContentPackageDownload[]>;
+  /** On Azure only: where output and measurements go. */
+  telemetryConfig?: DeepInput<TelemetryConfig>;
+  /** On Azure only: the project that it belongs to. */
+  projectId?: pulumi.Input<string>;
   /** Volumes of the group. A change replaces the sandbox: the old one is deleted first, for a volume may be for one. */
   volumes?: pulumi.Input<pulumi.Input<VolumeMountArgs>[]>;
   /**
@@ -83,7 +110,8 @@ export class Sandbox extends TrampolinedResource {
   declare readonly urls: pulumi.Output<Record<string, string> | undefined>;
 
   constructor(name: string, args: SandboxArgs, opts: pulumi.CustomResourceOptions = {}) {
-    const { group, image, snapshot, env, egressPolicy, vnetConnection, volumes, ...plain } = args;
+    const { group, image, snapshot, pod, env, anthropicApiKey, ...others } = args;
+    const { egressPolicy, vnetConnection, volumes, ...plain } = others;
     const inputs = {
       ...plain,
       group: group && resourceId(group),
@@ -92,7 +120,9 @@ export class Sandbox extends TrampolinedResource {
       egressPolicy: egressPolicy && resourceId(egressPolicy),
       vnetConnection: vnetConnection && resourceId(vnetConnection),
       volumes: volumes && volumeMounts(volumes),
+      pod: pod && podProps(pod),
       env: env && pulumi.secret(env),
+      anthropicApiKey: anthropicApiKey && pulumi.secret(anthropicApiKey),
       __key: resourceKey(type, name, opts.parent),
       __target: group && targetOfGroup(group),
     };
@@ -101,7 +131,7 @@ export class Sandbox extends TrampolinedResource {
     const props = { ...inputs, ...outputs, resources: undefined, urls: undefined };
     super("sandbox", type, name, props, pulumi.mergeOptions({ deletedWith }, opts));
     const { cpu, memory, lifecycle } = args;
-    const costs = { name, cpu, memory, lifecycle, isCopy: snapshot !== undefined };
+    const costs = { name, cpu, memory, lifecycle, isCopy: [image, cpu, memory].every((each) => each === undefined) };
     if (opts.id === undefined && group) noteIdleCost(this, targetOfGroup(group), costs as pulumi.Input<SandboxCosts>);
   }
 

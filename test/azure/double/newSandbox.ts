@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
+import type { PodSource } from "../../../provider/client/wire/pods";
 import { cpuMillis, sizeMiB } from "../../../provider/client/wire/quantities";
-import type { LifecyclePolicy } from "../../../provider/client/wire/sandboxes";
+import type { LifecyclePolicy, SandboxSource } from "../../../provider/client/wire/sandboxes";
 import type { SandboxVolume } from "../../../provider/client/wire/volumes";
 import { FolderVm } from "../../host/fakes/machines";
 import { isPublicImage } from "./diskImages";
@@ -8,13 +9,18 @@ import type { Folders } from "./folders";
 import type { Pace, StoredGroup, StoredPort, StoredResources, StoredSandbox } from "./model";
 import { checkBody } from "./schemas";
 import { mountVolume, requireMountable } from "./volumes";
-import { jsonOf, WireError, type WireRequest } from "./wire";
+import { jsonOf, older, WireError, type WireRequest } from "./wire";
 
 const defaultLifecycle: LifecyclePolicy = {
   autoSuspendPolicy: { enabled: true, interval: 300, mode: "Memory" },
   autoDeletePolicy: { enabled: false },
 };
-const keptAsAsked = ["vnetConnectionName", "customerVnetConnectionName", "identitySettings"] as const;
+const keptAsAsked = [
+  ...(["vnetConnectionName", "customerVnetConnectionName", "identitySettings", "agentIdentity"] as const),
+  ...(["connections", "credentialRefs", "contentPackageDownloads"] as const),
+] as const;
+/** What a preset's sandboxes are made of. */
+const presetImages: Record<string, string> = { Claude: "claude", GitHubCopilot: "copilot" };
 
 /** The sandbox that a request to create one asks for; it is not in the group yet. */
 export function newSandbox(
@@ -49,7 +55,12 @@ export function newSandbox(
     egressPolicy: body.egressPolicy ?? undefined,
     egressPolicyId: body.egressPolicyId ?? undefined,
     volumes,
-    more: Object.fromEntries(keptAsAsked.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]]))),
+    more: {
+      ...Object.fromEntries(keptAsAsked.flatMap((name) => (body[name] === undefined ? [] : [[name, body[name]]]))),
+      // The newer version's sandboxes do not tell the preset.
+      ...(body.presetSandboxType && request.apiVersion === older && { presetSandboxType: body.presetSandboxType }),
+      ...(body.gatewayConnections && { gatewayConnections: body.gatewayConnections.map(resolvedGateway) }),
+    },
     createdAt: new Date().toISOString().replace("Z", "+00:00"),
     state: isSlow ? "Creating" : "Running",
     pollsLeft: pace.createPolls,
@@ -77,7 +88,19 @@ type Source = Pick<StoredSandbox, "sourcesRef" | "resources" | "entrypoint" | "e
 type Body = ReturnType<typeof checkBody<"sandbox">>;
 
 function sourceOf(request: WireRequest, group: StoredGroup, body: Body, violations: string[]): Source {
-  const { diskImage, snapshot } = body.sourcesRef ?? {};
+  const { diskImage, snapshot, pod, artifactVersion } = body.sourcesRef ?? {};
+  const ownResources = {
+    resources: resourcesOf(body.resources),
+    entrypoint: body.entrypoint,
+    environment: body.environment ?? {},
+  };
+  if (pod) return { ...ownResources, sourcesRef: { pod: shownPod(request, group, pod, violations) } };
+  if (artifactVersion) return { ...ownResources, sourcesRef: { artifactVersion } };
+  const presetImage = presetImages[body.presetSandboxType ?? ""];
+  if (presetImage) {
+    if (body.sourcesRef) violations.push(`${request.method} ${request.path}: a preset has its own source`);
+    return { ...ownResources, sourcesRef: { diskImage: { name: presetImage, isPublic: true } } };
+  }
   if (snapshot) {
     const found = group.snapshots.get(snapshot.id);
     if (!found) throw new WireError(404, "SnapshotNotFound", "Requested document not found.");
@@ -92,19 +115,45 @@ function sourceOf(request: WireRequest, group: StoredGroup, body: Body, violatio
     const text = "'sourcesRef' is required when not using a preset sandbox type";
     throw new WireError(400, "InvalidRequest", text, { sourcesRef: [text] });
   }
-  if (Boolean(diskImage.id) === Boolean(diskImage.isPublic)) {
-    violations.push(`${request.method} ${request.path}: isPublic goes with a name, and with no id`);
-  }
-  const image = diskImage.id ? group.images.get(diskImage.id) : undefined;
-  const known = diskImage.id ? image?.state === "Ready" : isPublicImage(diskImage.name ?? "");
-  if (!known) throw new WireError(400, "ImageNotFound", "The disk image was not found.");
+  const image = imageOf(request, group, diskImage, violations);
   return {
+    ...ownResources,
     sourcesRef: { diskImage: { ...diskImage, isPublic: !diskImage.id } },
-    resources: resourcesOf(body.resources),
     entrypoint: body.entrypoint ?? image?.image.entrypoint,
-    environment: body.environment ?? {},
     folder: image?.folder,
   };
+}
+
+type DiskImageSource = NonNullable<SandboxSource["diskImage"]>;
+
+function imageOf(
+  request: WireRequest,
+  group: StoredGroup,
+  { id, name, isPublic }: DiskImageSource,
+  violations: string[],
+) {
+  if (Boolean(id) === Boolean(isPublic)) {
+    violations.push(`${request.method} ${request.path}: isPublic goes with a name, and with no id`);
+  }
+  const image = id ? group.images.get(id) : undefined;
+  const known = id ? image?.state === "Ready" : isPublicImage(name ?? "");
+  if (!known) throw new WireError(400, "ImageNotFound", "The disk image was not found.");
+  return image;
+}
+
+/** As views show it: with what the service fills in, and without environments, which are written only. */
+function shownPod(request: WireRequest, group: StoredGroup, pod: PodSource, violations: string[]): object {
+  const containers = pod.containers.map(({ env, ...container }) => {
+    const { diskImage } = container;
+    if (diskImage) imageOf(request, group, diskImage, violations);
+    return { ...container, ...(diskImage && { diskImage: { ...diskImage, isPublic: !diskImage.id } }) };
+  });
+  return { restartPolicy: "Always", ...pod, containers };
+}
+
+/** With what the service resolves. */
+function resolvedGateway({ resourceId }: { resourceId: string }): object {
+  return { resourceId, name: resourceId.split("/").at(-1), mcpRuntimeUrl: "https://gateway.test/mcp" };
 }
 
 function resourcesOf(asked: { cpu: string; memory: string; disk?: string | null } | undefined): StoredResources {

@@ -57,6 +57,43 @@ const lifecycle = {
   autoSuspendPolicy: keys("enabled interval mode"),
   autoDeletePolicy: keys("enabled deleteIntervalInDays deleteIntervalInSeconds trigger"),
 };
+const contentPackage = keys("contentPackageId targetPath action");
+const artifactVersion = { id: "any", auth: keys("identity") } satisfies Keys;
+const diskImage = keys("id name isPublic");
+const probe = {
+  ...keys("initialDelaySeconds periodSeconds timeoutSeconds failureThreshold successThreshold"),
+  terminationGracePeriodSeconds: "any",
+  httpGet: { ...keys("port path host scheme"), httpHeaders: keys("name value") },
+  exec: keys("command"),
+  tcpSocket: keys("port host"),
+} satisfies Keys;
+const user = keys("runAsUser runAsGroup runAsNonRoot");
+const pod = {
+  containers: {
+    ...keys("name command args env"),
+    ...{ diskImage, artifactVersion, contentPackageDownloads: contentPackage },
+    resources: keys("cpu memory disk"),
+    volumeMounts: keys("name mountPath readOnly"),
+    securityContext: {
+      ...user,
+      ...keys("privileged allowPrivilegeEscalation readOnlyRootFilesystem"),
+      capabilities: keys("add drop"),
+      seccompProfile: keys("type"),
+    },
+    ...{ startupProbe: probe, livenessProbe: probe, readinessProbe: probe },
+  },
+  volumes: keys("kind name size fileCacheSizeLimit readOnly"),
+  contentPackages: keys("contentPackageId"),
+  securityContext: { ...user, ...keys("supplementalGroups fsGroup fsGroupChangePolicy") },
+  restartPolicy: "any",
+} satisfies Keys;
+const telemetry = {
+  endpoints: {
+    ...keys("kind endpoint protocol dceEndpoint dcrImmutableId workspaceId tableName data columns dynamicJsonColumns"),
+    auth: keys("kind headerName secretId secretKey secretRef identity"),
+  },
+  metricsIntervalSeconds: "any",
+} satisfies Keys;
 const mount = keys("volumeName mountpoint readOnly");
 const exec = keys("command environment workingDirectory user activationMode");
 const groupProperties = keys("environmentId");
@@ -77,9 +114,14 @@ export const bodies = {
   sandbox: {
     schema: createSandboxContent,
     keys: {
-      ...keys("labels entrypoint cmd environment connections credentialRefs egressPolicyId telemetryConfig"),
-      ...keys("contentPackageDownloads vnetConnectionName customerVnetConnectionName skipEgressProxy vmmType"),
-      sourcesRef: { diskImage: keys("id name isPublic"), snapshot: keys("id"), ...keys("pod artifactVersion") },
+      ...keys("labels entrypoint cmd environment connections credentialRefs egressPolicyId projectId"),
+      ...keys("vnetConnectionName customerVnetConnectionName skipEgressProxy vmmType"),
+      ...keys("presetSandboxType anthropicApiKey"),
+      presetProperties: keys("isWorkIqConnectionEnabled"),
+      agentIdentity: keys("tenantId agentId"),
+      sourcesRef: { diskImage, snapshot: keys("id"), pod, artifactVersion },
+      contentPackageDownloads: contentPackage,
+      telemetryConfig: telemetry,
       resources: keys("cpu memory disk"),
       ports: port,
       egressPolicy: egress,

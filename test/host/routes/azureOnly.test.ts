@@ -54,6 +54,10 @@ describe("what exists on Azure only", () => {
 
   test.each([
     ["presetSandboxType", "Claude"],
+    ["anthropicApiKey", "a-key"],
+    ["presetProperties", { isWorkIqConnectionEnabled: true }],
+    ["agentIdentity", { tenantId: "t", agentId: "a" }],
+    ["projectId", "one"],
     ["connections", ["one"]],
     ["gatewayConnections", [{ resourceId: "/x" }]],
     ["credentialRefs", ["one"]],
@@ -70,9 +74,12 @@ describe("what exists on Azure only", () => {
     expect([reply.status, reply.body.error]).toMatchObject([501, { code: "NotSupported", target: field }]);
   });
 
-  test("a sandbox of containers is refused", async () => {
-    const reply = await host.call("PUT", `${groupPath}/sandboxes`, { sourcesRef: { pod: { containers: [] } } });
-    expect([reply.status, reply.body.error.target]).toEqual([501, "sourcesRef.pod"]);
+  test.each([
+    ["pod", { containers: [] }],
+    ["artifactVersion", { id: "one", auth: { identity: "system" } }],
+  ])("a sandbox of sourcesRef.%s is refused", async (kind, source) => {
+    const reply = await host.call("PUT", `${groupPath}/sandboxes`, { sourcesRef: { [kind]: source } });
+    expect([reply.status, reply.body.error.target]).toEqual([501, `sourcesRef.${kind}`]);
   });
 
   test("what clients send without meaning anything is let pass", async () => {
