@@ -44,6 +44,7 @@ export function deletingGroup(group: unknown): SandboxGroup | undefined {
 
 /** For what is in a group: the group's target. Undefined where only an id is given; then `check` tells it by the id. */
 export function targetOfGroup(group: pulumi.Input<SandboxGroup | string>): pulumi.Output<string | undefined> {
+  if (SandboxGroup.isInstance(group)) return group.target;
   const known = pulumi.output(group) as unknown as pulumi.Output<SandboxGroup | string>;
   return known.apply(
     (value): pulumi.Output<string | undefined> => (typeof value === "string" ? pulumi.output(undefined) : value.target),
