@@ -1,6 +1,15 @@
 export { isSandboxesError, SandboxesError } from "./client/errors";
 export { DiskImage, type DiskImageArgs } from "./pulumi/classes/diskImage";
-export type { EgressArgs, EgressHeader, EgressHostRule, EgressRule } from "./pulumi/classes/egressArgs";
+export type {
+  EgressArgs,
+  EgressHeader,
+  EgressHook,
+  EgressHostRule,
+  EgressIdentityRef,
+  EgressProxy,
+  EgressRule,
+  EgressSecretRef,
+} from "./pulumi/classes/egressArgs";
 export { EgressPolicy, type EgressPolicyArgs } from "./pulumi/classes/egressPolicy";
 export type { LifecycleArgs } from "./pulumi/classes/lifecycleArgs";
 export type { ContentPackageDownload, PodArgs, PodContainerArgs, PodVolume } from "./pulumi/classes/podArgs";

@@ -1,40 +1,9 @@
 import { z } from "zod";
 import type { EgressPolicyContent } from "../client/wire/egress";
 import { canonical, definedOnly, isBag } from "../pulumi/propertyBag";
+import { egressRule, forwardProxyInput, tdsInput, transportRulesInput } from "./egressRules";
 
 const action = z.enum(["Allow", "Deny"]);
-
-const header = z.strictObject({
-  operation: z.enum(["Set", "Insert", "Remove"]),
-  name: z.string().min(1),
-  value: z.string().describe("what stands here is seen in the state: take valueRef for secrets").optional(),
-  valueRef: z
-    .strictObject({
-      secretRef: z.strictObject({
-        secretId: z.string().describe("name of a Secret of the group"),
-        secretKey: z.string().describe("which of its values; not needed where it has one").optional(),
-        format: z.string().describe('"Bearer {value}"').optional(),
-      }),
-    })
-    .optional(),
-});
-
-const rule = z.strictObject({
-  name: z.string().min(1).optional(),
-  match: z.strictObject({
-    host: z.string().min(1).describe("api.example.com or *.example.com"),
-    path: z.string().optional(),
-    methods: z.array(z.string()).optional(),
-    scheme: z.enum(["http", "https", "any"]).optional(),
-  }),
-  action: z.strictObject({
-    type: z.enum(["Allow", "Deny", "Transform", "Rewrite"]),
-    headers: z.array(header).optional(),
-    scheme: z.enum(["http", "https"]).optional(),
-    host: z.string().optional(),
-    path: z.string().optional(),
-  }),
-});
 
 /** What a policy says, as inputs; the names are those of Azure's API. */
 export const egressFields = {
@@ -43,9 +12,12 @@ export const egressFields = {
     .array(z.strictObject({ pattern: z.string().min(1), action: action.default("Allow") }))
     .describe("hosts by pattern, api.example.com or *.example.com; the first that matches decides")
     .optional(),
-  rules: z.array(rule).describe("decide before hostRules, and may change requests on their way").optional(),
+  rules: z.array(egressRule).describe("decide before hostRules, and may change requests on their way").optional(),
   enforcementMode: z.enum(["Enforced", "Audit"]).describe("Audit lets all through and records").optional(),
   trafficInspection: z.enum(["Partial", "Full", "None"]).describe("how far the target looks into traffic").optional(),
+  defaultForward: forwardProxyInput.describe("another proxy that all requests go through: {url, ca}").optional(),
+  transportRules: transportRulesInput.optional(),
+  tds: tdsInput.optional(),
 };
 
 /** The way out of one sandbox. */
@@ -56,7 +28,10 @@ export type EgressInput = z.output<typeof egressInput>;
 
 /** For the wire. */
 export function egressContent(input: EgressInput): EgressPolicyContent {
-  return definedOnly(input) as EgressPolicyContent;
+  const { defaultForward, transportRules, tds, ...http } = definedOnly(input);
+  // Another proxy has a place in the section only.
+  const section = defaultForward ? { http: { ...http, defaultForward } } : http;
+  return definedOnly({ ...section, transportRules, tds }) as EgressPolicyContent;
 }
 
 /** The policy that a service tells, as inputs: services write null for what is not there. */
@@ -64,6 +39,7 @@ export function egressInputs(view: object | null | undefined): Record<string, un
   if (!view) return undefined;
   const { http, ...flat } = withoutNull(view) as Record<string, unknown>;
   const policy: Record<string, unknown> = { ...(isBag(http) ? http : {}), ...flat };
+  if (Array.isArray(policy.rules)) policy.rules = policy.rules.map(withoutDefault);
   const known = Object.keys(egressFields).filter((key) => policy[key] !== undefined);
   // Every field is told, also as undefined: what somebody else removed must not look as if it were there.
   const all = Object.fromEntries(Object.keys(egressFields).map((key) => [key, undefined]));
@@ -77,6 +53,13 @@ export function isSamePolicy(one: object | undefined, other: object | undefined)
     return JSON.stringify(canonical(Object.fromEntries(entries)));
   };
   return plain(one) === plain(other);
+}
+
+/** Azure writes down that a rule forwards as usual. */
+function withoutDefault(rule: unknown): unknown {
+  if (!isBag(rule) || !isBag(rule.action) || rule.action.forward !== "default") return rule;
+  const { forward, ...action } = rule.action;
+  return { ...rule, action };
 }
 
 function withoutNull(value: unknown): unknown {

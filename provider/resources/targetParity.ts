@@ -1,6 +1,7 @@
 import { newerDataPlaneVersion } from "../client/wire/identifiers";
 import type { Parity } from "../pulumi/parity";
 import { isBag, type PropertyBag } from "../pulumi/propertyBag";
+import { asksMoreOfRules } from "./egressRules";
 
 const isLocalReference = (value: unknown) => typeof value === "string" && /^(oci|docker-archive|rootfs):/.test(value);
 
@@ -27,6 +28,11 @@ const noPreset = {
 const noConnector = {
   support: "no",
   text: "connectors are services of Azure: let sandboxes reach the service by egress, with a Secret in a rule",
+} as const;
+
+const onlyHttp = {
+  support: "no",
+  text: "a host lets out HTTP and TLS through its own proxy, and nothing else: leave it out, and allow hosts by rules",
 } as const;
 
 /**
@@ -96,7 +102,7 @@ export const targetParity = {
         refuses: asksMoreOfPorts,
       },
     },
-    egress: egressSupport(),
+    egress: egressSupport(asksMoreOfEgress),
     vnetConnection: { microvm: noVnet },
     preset: { microvm: noPreset },
     anthropicApiKey: { microvm: noPreset },
@@ -171,7 +177,10 @@ export const targetParity = {
     subnetId: { microvm: noVnet },
   },
   EgressPolicy: {
-    rules: egressSupport(),
+    rules: egressSupport(asksMoreOfRules),
+    defaultForward: { microvm: onlyHttp },
+    transportRules: { microvm: onlyHttp },
+    tds: { microvm: onlyHttp },
   },
 } as const satisfies Record<string, Parity>;
 
@@ -210,11 +219,20 @@ function hidesOthers(volumes: unknown): boolean {
   return places.some((path) => isTaken(path) || places.some((other) => other !== path && other.startsWith(`${path}/`)));
 }
 
-function egressSupport() {
+function asksMoreOfEgress(egress: unknown): boolean {
+  if (!isBag(egress)) return false;
+  const { defaultForward, transportRules, tds, rules } = egress;
+  return [defaultForward, transportRules, tds].some((value) => value !== undefined) || asksMoreOfRules(rules);
+}
+
+function egressSupport(refuses: (value: unknown) => boolean) {
   return {
     microvm: {
-      support: "yes",
-      text: "https is opened only for hosts of which a rule looks at a path or method, or changes requests",
+      support: "partly",
+      text:
+        "HTTP and TLS only, by the host's own proxy: no hooks, managed identities, other proxies, routing modes, " +
+        "transportRules or tds; https is opened only for hosts of which a rule looks at a path or method, or changes requests",
+      refuses,
     },
   } as const;
 }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { EgressPolicy } from "../../provider/client/wire/egress";
 import type { Resource } from "../../provider/pulumi/defineResource";
 import { InitFailed } from "../../provider/pulumi/initFailed";
 import type { PropertyBag } from "../../provider/pulumi/propertyBag";
@@ -14,6 +15,8 @@ import { type Existing, inputsOf, keyOf, make } from "./resourceHost";
 const versions = ["2026-02-01-preview", "2026-09-01-preview"];
 const subnetId =
   "/subscriptions/s1/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/office/subnets/sandboxes";
+
+const tcp = { action: "Allow", protocol: "Tcp", destination: "10.1.0.0/16" };
 
 describe.each(versions)("on Azure, data plane %s,", (apiVersion) => {
   let provider: ResourceAzure;
@@ -95,6 +98,40 @@ describe.each(versions)("on Azure, data plane %s,", (apiVersion) => {
     await expect(volume.delete(session, disk.id, disk.state)).rejects.toThrow(/in use/);
     await sandbox.delete(session, box.id, box.state);
     await expectGone(volume, disk);
+  });
+
+  it("a policy with what only Azure's proxy can do is asked for in its words, changed and taken back", async () => {
+    const proxy = { url: "http://proxy.test:3128" };
+    const rules: NonNullable<EgressPolicy["rules"]> = [
+      { name: "asked", match: { host: "a.test" }, hookRef: { endpoint: "https://hook.test", failBehavior: "Deny" } },
+      { match: { host: "b.test" }, action: { type: "Rewrite", host: "c.test", routingMode: "Vnet" } },
+    ];
+    const transportRules: PropertyBag = { defaultAction: "Deny", rules: [{ ...tcp, port: 5432 }] };
+    const egress = { rules, defaultForward: proxy, transportRules };
+    const box = await of(sandbox, { image: "python", egress });
+    const kept = () => [...stored().sandboxes.values()][0]!;
+    // Another proxy has a place within http only.
+    expect(kept().egressPolicy).toEqual({
+      http: { defaultAction: "Deny", rules, defaultForward: proxy },
+      transportRules,
+    });
+    await expectSettled(sandbox, box, { image: "python", egress });
+    const news = { image: "python", egress: { rules, transportRules: { ...transportRules, rules: [] } } };
+    const state = await sandbox.update(
+      session,
+      box.id,
+      box.state,
+      inputsOf(sandbox, session, { group: group.id, ...news }),
+    );
+    expect(kept().egressPolicy).toEqual({ defaultAction: "Deny", rules, transportRules: news.egress.transportRules });
+    await expectSettled(sandbox, { id: box.id, state }, news);
+    kept().egressPolicy = { defaultAction: "Deny", rules, transportRules };
+    const found = await sandbox.read(session, box.id, state);
+    const again = inputsOf(sandbox, session, { group: group.id, ...news });
+    expect(sandbox.diff(session, box.id, found?.state ?? {}, again)).toMatchObject({
+      changes: [{ path: "egress.transportRules.rules" }],
+      replaces: [],
+    });
   });
 
   it("a volume of one's own container is asked for in Azure's words", async () => {

@@ -98,9 +98,17 @@ describe("an egress policy", () => {
     const check = (news: object) => egressPolicy.check(session, {}, declared(news)).failures;
     const match = { host: "a.test", path: "/x" };
     expect(check({ rules: [{ match, action: { type: "Allow" } }] })).toEqual([]);
-    expect(check({ rules: [{ match, action: { type: "Allow" }, hookRef: {} }] })).toMatchObject([
-      { property: expect.stringContaining("rules") },
-    ]);
+    const hookRef = { endpoint: "https://hook.test" };
+    for (const rule of [{ match }, { match, action: { type: "Allow" }, hookRef }]) {
+      expect(check({ rules: [rule] })).toContainEqual({
+        property: "rules[0]",
+        reason: expect.stringContaining("give one of action and hookRef"),
+      });
+    }
+    expect(check({ defaultForward: { url: "http://me:password@proxy.test" } })).toContainEqual({
+      property: "defaultForward.url",
+      reason: expect.stringContaining("no user and password here"),
+    });
     expect(check({ rule: [] })).toMatchObject([{ reason: expect.stringContaining("known: group, name") }]);
   });
 });

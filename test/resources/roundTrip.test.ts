@@ -34,6 +34,83 @@ const egress = fc.record({
   trafficInspection: optional(fc.constantFrom("Partial", "Full", "None")),
 });
 
+const match = fc.record({ host, normalizePath: optional(fc.boolean()) });
+const hookRef = fc.record({
+  endpoint: fc.constant("https://hook.test/decide"),
+  failBehavior: optional(action),
+  requestHeaders: optional(fc.constant(["User-Agent"])),
+  timeoutMs: optional(fc.integer({ min: 1, max: 5_000 })),
+});
+const identityHeader = fc.record({
+  operation: fc.constantFrom("Set", "Insert"),
+  name: fc.constant("Authorization"),
+  valueRef: fc.record({
+    managedIdentityRef: fc.record({
+      resource: fc.constant("https://vault.test"),
+      format: optional(fc.constant("Bearer {value}")),
+      type: fc.constant("SystemAssigned"),
+    }),
+  }),
+});
+const proxy = fc.record({ url: fc.constant("http://proxy.test:3128"), ca: optional(fc.constant("PEM")) });
+/** What only Azure's proxy can do. */
+const egressOnAzure = fc.record({
+  defaultAction: optional(action),
+  rules: optional(
+    fc.array(
+      fc.oneof(
+        fc.record({ match, hookRef }),
+        fc.record({
+          match,
+          action: fc.record({ type: fc.constant("Transform"), headers: fc.array(identityHeader, { maxLength: 2 }) }),
+        }),
+        fc.record({
+          match,
+          action: fc.record({
+            type: fc.constant("Rewrite"),
+            host,
+            routingMode: optional(fc.constantFrom("Default", "Vnet", "Platform")),
+            forward: optional(fc.constantFrom("direct", "proxy")),
+            forwardProxy: optional(proxy),
+          }),
+        }),
+      ),
+      { maxLength: 3 },
+    ),
+  ),
+  defaultForward: optional(proxy),
+  transportRules: optional(
+    fc.record({
+      defaultAction: action,
+      rules: fc.array(
+        fc.record({
+          action,
+          protocol: fc.constantFrom("Tcp", "Udp"),
+          destination: fc.constant("10.1.0.0/16"),
+          port: fc.integer({ min: 1, max: 65_535 }),
+        }),
+        { maxLength: 3 },
+      ),
+    }),
+  ),
+  tds: optional(
+    fc.record({
+      defaultAction: action,
+      credentials: fc.constantFrom(
+        [],
+        [{ name: "sa", kind: "SqlPassword", username: "sa", secretRef: { secretId: "sql", secretKey: "password" } }],
+      ),
+      rules: fc.array(
+        fc.oneof(
+          fc.record({ name: fc.constant("db"), match: fc.record({ host }), action: fc.record({ type: action }) }),
+          fc.record({ name: fc.constant("asked"), match: fc.record({ host }), hookRef }),
+        ),
+        { maxLength: 2 },
+      ),
+    }),
+  ),
+});
+
 const ports = fc.uniqueArray(
   fc.record({
     port: fc.integer({ min: 1, max: 65_535 }),
@@ -70,13 +147,18 @@ const cases: [Resource, PropertyBag, fc.Arbitrary<PropertyBag>][] = [
   [volume, { __logicalName: "x", type: "AzureBlob" }, fc.record({ labels: optional(labels) })],
 ];
 
+const onAzure: typeof cases = [
+  [egressPolicy, { __logicalName: "x" }, egressOnAzure],
+  [sandbox, { image: "python" }, fc.record({ egress: optional(egressOnAzure) })],
+];
+
 const places: [string, () => Promise<ResourceHost | ResourceAzure>][] = [
   ["a host", () => new ResourceHost().start()],
   ["Azure, 2026-02-01-preview", () => ResourceAzure.start("2026-02-01-preview")],
   ["Azure, 2026-09-01-preview", () => ResourceAzure.start("2026-09-01-preview")],
 ];
 
-describe.each(places)("whatever is declared on %s", (_name, open) => {
+describe.each(places)("whatever is declared on %s", (name, open) => {
   let place: ResourceHost | ResourceAzure;
   let session: Session;
   let group: Existing;
@@ -88,7 +170,7 @@ describe.each(places)("whatever is declared on %s", (_name, open) => {
   });
   afterAll(() => place.close());
 
-  it.each(cases)(
+  it.each([...cases, ...(name === "a host" ? [] : onAzure)])(
     "$token: goes in, is read back, diffs to nothing; of many changes the last one holds",
     async (...each) => {
       const [resource, common, anything] = each;

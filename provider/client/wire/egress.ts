@@ -68,8 +68,16 @@ export interface EgressPolicyContent {
   hostRules?: { pattern: string; action?: "Allow" | "Deny" }[];
   rules?: {
     name?: string;
-    match: { host: string; path?: string; methods?: string[]; scheme?: "http" | "https" | "any" };
-    action: { type: "Allow" | "Deny" | "Transform" | "Rewrite"; [more: string]: unknown };
+    match: {
+      host: string;
+      path?: string;
+      methods?: string[];
+      scheme?: "http" | "https" | "any";
+      normalizePath?: boolean;
+    };
+    /** Or `hookRef`, on Azure. */
+    action?: { type: "Allow" | "Deny" | "Transform" | "Rewrite"; [more: string]: unknown };
+    hookRef?: object;
   }[];
   trafficInspection?: "Partial" | "Full" | "None";
   enforcementMode?: "Enforced" | "Audit";

@@ -83,6 +83,7 @@ function checkRule(rule: EgressRule, name: string, limits: PolicyLimits): void {
   if (match.path && !match.path.startsWith("/") && !match.path.startsWith("*")) {
     throw invalid(name, `the path "${match.path}" does not begin with a slash`);
   }
+  if (match.normalizePath === false) throw unsupported(name, "this host compares paths in every form they may have");
   if (hookRef) throw unsupported(name, "this host calls no hooks");
   if (rule.proxyActions?.length) throw unsupported(name, "this host has no proxyActions");
   if (!action) throw invalid(name, "it has no action");

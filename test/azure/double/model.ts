@@ -1,3 +1,4 @@
+import type { EgressPolicy } from "../../../provider/client/wire/egress";
 import type { GroupPut } from "../../../provider/client/wire/groups";
 import type { LifecyclePolicy } from "../../../provider/client/wire/sandboxes";
 import type { SandboxVolume } from "../../../provider/client/wire/volumes";
@@ -21,7 +22,7 @@ export interface StoredSandbox {
   environment: Record<string, string>;
   lifecycle: LifecyclePolicy;
   ports: StoredPort[];
-  egressPolicy?: object;
+  egressPolicy?: EgressPolicy;
   egressPolicyId?: string;
   volumes: SandboxVolume[];
   /** Whatever else was asked for and is shown as it came. */

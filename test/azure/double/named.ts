@@ -1,5 +1,7 @@
+import type { EgressPolicy } from "../../../provider/client/wire/egress";
 import { secretId } from "../../../provider/client/wire/secrets";
 import type { StoredGroup } from "./model";
+import { shownPolicy } from "./sandboxView";
 import { checkBody } from "./schemas";
 import { jsonOf, newer, WireError, type WireReply, type WireRequest } from "./wire";
 
@@ -33,7 +35,7 @@ export class Named {
         : checkBody("namedEgress", body, request, this.#violations);
       const status = all.has(id) ? 200 : 201;
       all.set(id, content);
-      return { status, json: { ...(isSecret ? {} : content), id, createdAt: at, updatedAt: at } };
+      return { status, json: { ...(isSecret ? {} : shownPolicy(content, request)), id, createdAt: at, updatedAt: at } };
     }
     if (request.method === "DELETE") {
       all.delete(id);
@@ -46,7 +48,7 @@ export class Named {
       if (verb !== "keys") throw new WireError(405, "MethodNotAllowed", request.method);
       return { status: 200, json: { keys: Object.keys(found) } };
     }
-    return { status: 200, json: { ...found, id, createdAt: at, updatedAt: at } };
+    return { status: 200, json: { ...shownPolicy(found as EgressPolicy, request), id, createdAt: at, updatedAt: at } };
   }
 
   #list(request: WireRequest, noun: "secrets" | "egressPolicies", all: Map<string, object>): WireReply {

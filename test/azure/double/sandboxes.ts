@@ -3,7 +3,7 @@ import { labelled, listOf, requireGuid, requireMethod } from "./listing";
 import type { Pace, StoredGroup, StoredPort, StoredSandbox } from "./model";
 import { newSandbox, portOf } from "./newSandbox";
 import { advance, disable, enable, isDisabled, notRunning, resume, stop, wake } from "./sandboxLife";
-import { viewOf } from "./sandboxView";
+import { shownPolicy, viewOf } from "./sandboxView";
 import { checkBody } from "./schemas";
 import { statsOf } from "./stats";
 import { jsonOf, older, WireError, type WireReply, type WireRequest } from "./wire";
@@ -76,7 +76,7 @@ export class Sandboxes {
     if (verb === "egresspolicy") {
       sandbox.egressPolicy = checkBody("egress", jsonOf(request), request, this.#violations);
       sandbox.egressPolicyId = undefined;
-      return { status: 200, json: sandbox.egressPolicy };
+      return { status: 200, json: shownPolicy(sandbox.egressPolicy, request) };
     }
     if (verb === "lifecycle") {
       const policy = checkBody("lifecycle", jsonOf(request), request, this.#violations);

@@ -22,18 +22,25 @@ interface KnownBody {
   newer?: string[];
 }
 
+const header: Keys = {
+  ...keys("operation name value"),
+  valueRef: {
+    secretRef: keys("secretId secretKey format"),
+    managedIdentityRef: keys("resource format type identityResourceId"),
+  },
+};
+const hookRef: Keys = {
+  ...keys("endpoint failBehavior requestHeaders timeoutMs routingMode"),
+  authHeaders: header,
+};
 const rule: Keys = {
-  ...keys("name hookRef proxyActions source"),
+  ...keys("name proxyActions source"),
+  hookRef,
   match: keys("host path methods scheme normalizePath"),
   action: {
-    ...keys("type scheme host path routingMode forward forwardProxy"),
-    headers: {
-      ...keys("operation name value"),
-      valueRef: {
-        secretRef: keys("secretId secretKey format"),
-        managedIdentityRef: keys("resource format type identityResourceId"),
-      },
-    },
+    ...keys("type scheme host path routingMode forward"),
+    forwardProxy: keys("url ca"),
+    headers: header,
   },
 };
 const egressSection = {
@@ -43,9 +50,15 @@ const egressSection = {
 };
 const egress = {
   ...egressSection,
-  ...keys("tds transportRules"),
-  http: { ...egressSection, ...keys("defaultForward") },
-};
+  transportRules: { defaultAction: "any", rules: keys("action protocol destination port") },
+  // A credential's `secret` is the service's own.
+  tds: {
+    defaultAction: "any",
+    credentials: { ...keys("name kind username"), secretRef: keys("secretId secretKey format") },
+    rules: { name: "any", match: keys("host databases"), action: keys("type credential"), hookRef },
+  },
+  http: { ...egressSection, defaultForward: keys("url ca") },
+} satisfies Keys;
 const identities = keys("enabled emails emailSuffixes objectIds tenantIds usernames usernameSuffixes");
 const port = {
   ...keys("name port activationMode protocol"),

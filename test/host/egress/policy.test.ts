@@ -169,6 +169,7 @@ describe("a policy is refused", () => {
     ({ rules: [{ name: "mine", match: { host: "a.test" }, ...change }] }) as EgressPolicy;
 
   it.each([
+    ["paths as they are written", rule({ match: { host: "a.test", normalizePath: false } }), "mine", "paths"],
     ["a hook", rule({ hookRef: { endpoint: "https://x" } }), "mine", "hooks"],
     ["another proxy", rule({ action: { type: "Allow", forwardProxy: { url: "http://x" } } }), "mine", "proxy"],
     ["a routing mode", rule({ action: { type: "Allow", routingMode: "Vnet" } }), "mine", "Vnet"],
