@@ -94,6 +94,8 @@ const byWireName = new Map<string, ErrorCode>([
   ...Object.entries(errorCatalogue).map(([code, entry]) => [entry.wire, code] as [string, ErrorCode]),
   // What is in use is told by its kind.
   ["VolumeInUse", "InUse"],
+  // So it is where the answer is a 400: to a creation.
+  ["SnapshotNotFound", "NotFound"],
 ]);
 const byStatus: Record<number, ErrorCode> = {
   400: "Invalid",

@@ -179,13 +179,14 @@ export class EgressService implements SandboxNetwork {
     return { record, created: !old };
   }
 
-  /** False when there was none; throws `InUse` while a sandbox names it. */
+  /** False when there was none. Sandboxes that name it keep what it says, as a policy of their own. */
   deleteNamed(groupKey: string, id: string): boolean {
     const record = this.#parts.policies.named(groupKey, id);
     if (!record) return false;
-    const users = this.#usersOf(record);
-    if (users.length > 0) {
-      throw new SandboxesError("InUse", `Cannot delete the egress policy "${id}": ${users.length} sandboxes name it`);
+    const { name, description, ...egressPolicy } = record.policy;
+    for (const user of this.#usersOf(record)) {
+      saveChange(this.#parts.sandboxes, user, { egressPolicy, egressPolicyId: undefined });
+      this.#changed(user.id);
     }
     this.#parts.policies.delete(record.id);
     return true;

@@ -27,7 +27,9 @@ export class SnapshotShelf {
     if (record) return record;
     throw new SandboxesError("NotFound", `Cannot make a sandbox: the snapshot "${id}" does not exist`, {
       field: "sourcesRef.snapshot",
+      // No answer to a creation is a 404.
       status: 400,
+      serviceCode: "SnapshotNotFound",
     });
   }
 

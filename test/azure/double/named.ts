@@ -38,6 +38,12 @@ export class Named {
       return { status, json: { ...(isSecret ? {} : shownPolicy(content, request)), id, createdAt: at, updatedAt: at } };
     }
     if (request.method === "DELETE") {
+      // No answer of Azure's refuses one that is in use; whoever named it keeps what it said.
+      const content = all.get(id);
+      for (const each of group.sandboxes.values()) {
+        if (noun !== "egressPolicies" || each.egressPolicyId !== id) continue;
+        Object.assign(each, { egressPolicy: content, egressPolicyId: undefined });
+      }
       all.delete(id);
       return { status: 204 };
     }

@@ -103,7 +103,7 @@ function sourceOf(request: WireRequest, group: StoredGroup, body: Body, violatio
   }
   if (snapshot) {
     const found = group.snapshots.get(snapshot.id);
-    if (!found) throw new WireError(404, "SnapshotNotFound", "Requested document not found.");
+    if (!found) throw new WireError(400, "SnapshotNotFound", "The snapshot was not found.");
     const inherited = (["resources", "environment", "entrypoint", "cmd"] as const).filter((name) => body[name]);
     if (inherited.length > 0) {
       violations.push(`${request.method} ${request.path}: a snapshot's ${inherited.join(", ")} cannot be changed`);

@@ -138,9 +138,12 @@ export function groupScenarios(open: OpenTarget): void {
       const view = await lab.sandboxes.get(id);
       expect([view.egressPolicyId ?? undefined, view.egressPolicy?.defaultAction]).toEqual([undefined, "Deny"]);
       expect(await lab.sandboxes.egressDecisions(id)).toMatchObject({ allowed: [], denied: [] });
-      await lab.sandboxes.delete(id);
+      const { id: another } = await lab.sandboxes.create({ ...small, egressPolicyId: "web" });
+      // A policy that a sandbox names can be deleted; the sandbox stays.
       await lab.egressPolicies.delete("web");
       await lab.egressPolicies.delete("web");
+      expect(await lab.sandboxes.get(another)).toMatchObject({ state: "Running" });
+      for (const each of [id, another]) await lab.sandboxes.delete(each);
       await expect(lab.egressPolicies.get("web")).rejects.toMatchObject({ code: "NotFound", status: 404 });
       expect(await lab.egressPolicies.list()).toEqual([]);
     });

@@ -84,7 +84,8 @@ export function sandboxScenarios(open: OpenTarget): void {
       await expect(create({ sourcesRef: named })).rejects.toMatchObject(imageMissing);
       await expect(create({ sourcesRef: { diskImage: { id: noId } } })).rejects.toMatchObject(imageMissing);
       const copy = { sourcesRef: { snapshot: { id: noId } } };
-      await expect(lab.sandboxes.create(copy)).rejects.toMatchObject({ code: "NotFound" });
+      const snapshotMissing = { code: "NotFound", status: 400, serviceCode: "SnapshotNotFound" };
+      await expect(lab.sandboxes.create(copy)).rejects.toMatchObject(snapshotMissing);
       await expect(create({ sourcesRef: {} })).rejects.toMatchObject({ code: "Invalid", status: 400 });
       const wrong = { code: "Invalid", status: 400 };
       await expect(create({ labels: { a: "x".repeat(64) } })).rejects.toMatchObject(wrong);

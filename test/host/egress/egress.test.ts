@@ -228,10 +228,24 @@ describe("named policies", () => {
     await host.restart();
     await host.call("PUT", `${policies}/site`, allowSite);
     expect(await fetchFrom(id, url)).toContain("the site");
-    expect((await host.call("DELETE", `${policies}/site`)).body.error.code).toBe("ResourceInUse");
     await setPolicy(id, { defaultAction: "Deny" });
     expect((await host.call("GET", `${collection}/${id}`)).body).not.toHaveProperty("egressPolicyId");
+  });
+
+  it("that are deleted stay with the sandboxes that named them, as their own", async () => {
+    await host.call("PUT", `${policies}/site`, { ...allowSite, name: "Site", description: "the site only" });
+    const id = await host.sandbox({ egressPolicyId: "site" });
     expect((await host.call("DELETE", `${policies}/site`)).status).toBe(204);
+    for (const restart of [false, true]) {
+      if (restart) await host.restart();
+      const { body } = await host.call("GET", `${collection}/${id}`);
+      expect(body).not.toHaveProperty("egressPolicyId");
+      expect(body.egressPolicy).toEqual(allowSite);
+      expect(await fetchFrom(id, url)).toContain("the site");
+    }
+    // Another one of that name is none of theirs.
+    await host.call("PUT", `${policies}/site`, { defaultAction: "Deny" });
+    expect(await fetchFrom(id, url)).toContain("the site");
   });
 
   it("that do not exist, or stand beside another, are refused", async () => {

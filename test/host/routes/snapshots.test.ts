@@ -82,7 +82,9 @@ describe("snapshots", () => {
     }
     const both = { sourcesRef: { snapshot: { id: snapshotId }, diskImage: { name: "ubuntu", isPublic: true } } };
     expect((await call("PUT", sandboxes, both)).status).toBe(400);
-    expect((await copyOf(missing)).body.errors).toHaveProperty(["sourcesRef.snapshot"]);
+    const unknown = await copyOf(missing);
+    expect([unknown.status, unknown.body.error.code]).toEqual([400, "SnapshotNotFound"]);
+    expect(unknown.body.errors).toHaveProperty(["sourcesRef.snapshot"]);
   });
 
   test("make sandboxes that may use as much of the processors as theirs", async () => {
