@@ -28,7 +28,7 @@ def each_source_makes_one():
             a_sandbox(group, disk="no-such-image")
         with refused(400, "ImageNotFound"):
             a_sandbox(group, disk_id=str(uuid.uuid4()))
-        with refused(400, "NotFound"):
+        with refused(400, "SnapshotNotFound"):
             a_sandbox(group, snapshot_id=str(uuid.uuid4()))
         with refused(501, "NotSupported"):
             a_sandbox(group, preset="Claude")
