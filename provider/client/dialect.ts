@@ -1,4 +1,4 @@
-import { newerDataPlaneVersion } from "./wire/identifiers";
+import { newerDataPlaneVersion } from "./wire/versions";
 
 /** What differs between the two versions of the data plane, as one set of types is sent and read in either. */
 export interface Dialect {

@@ -13,7 +13,7 @@ import {
   type PublicImageView,
   publicImagePage,
 } from "./wire/diskImages";
-import { newerDataPlaneVersion } from "./wire/identifiers";
+import { newerDataPlaneVersion } from "./wire/versions";
 
 export interface ImageWaitOptions extends CallOptions {
   /** Each new thing that the service says it does. */

@@ -9,7 +9,7 @@ import { provisioned } from "./provisioning";
 import { RoleAssignmentsApi } from "./roleAssignments";
 import { VnetConnectionsApi } from "./vnetConnections";
 import { type GroupPatch, type GroupPut, type GroupView, groupPage, groupView } from "./wire/groups";
-import { environmentVersion } from "./wire/identifiers";
+import { environmentVersion } from "./wire/versions";
 
 /** Azure was seen to take ten minutes for the deletion of a group. */
 const settleTimeoutMs = 15 * 60_000;

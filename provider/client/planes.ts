@@ -5,7 +5,7 @@ import { judgeHost } from "./failures";
 import type { HttpOptions } from "./http";
 import type { EndpointOf, Plane, Planes } from "./plane";
 import { defaultRetryPolicy } from "./retry";
-import { defaultApiVersion } from "./wire/identifiers";
+import { defaultApiVersion } from "./wire/versions";
 
 /** A self-hosted endpoint serves both planes on one address; Azure's are apart. */
 export function openPlanes(connection: Connection, options: HttpOptions, endpointOf: EndpointOf): Planes {

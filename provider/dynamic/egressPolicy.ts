@@ -1,7 +1,13 @@
 import { dynamicAdapter } from "../pulumi/dynamicAdapter";
-import { egressPolicy } from "../resources/egressPolicy";
+import { lazyResource } from "../pulumi/lazyResource";
+import { rules } from "../resources/rules";
 import { session } from "./session";
 
+const resource = lazyResource(
+  rules.EgressPolicy,
+  async () => (await import("../resources/egressPolicy.js")).egressPolicy,
+);
+
 /** What the trampoline of `egressPolicy` forwards to; module `pulumi-sandboxes/dynamic/egressPolicy`. */
-export const { configure, check, diff, create, read, update, delete: remove } = dynamicAdapter(egressPolicy, session);
+export const { configure, check, diff, create, read, update, delete: remove } = dynamicAdapter(resource, session);
 export { remove as delete };

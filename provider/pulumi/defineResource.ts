@@ -9,11 +9,13 @@ import { type Parity, refusals } from "./parity";
 import { projectLive } from "./projectLive";
 import { canonical, definedOnly, type PropertyBag } from "./propertyBag";
 import type { ProviderConfig, Target } from "./providerConfig";
+import { type ResourceRules, targetKeyOf, targetOf } from "./rules";
 import type { GroupScope, Session } from "./session";
 import { unknownValue } from "./unknowns";
 
 /** What a resource is: its properties, and how it is made, found, changed and removed. Knows nothing of the engine. */
-export interface ResourceSpec<In extends z.ZodObject, Out extends z.ZodObject> {
+export interface ResourceSpec<In extends z.ZodObject, Out extends z.ZodObject>
+  extends Omit<ResourceRules, "inputNames"> {
   /** `SandboxGroup`: the last part of the type token. */
   token: string;
   description: string;
@@ -30,18 +32,12 @@ export interface ResourceSpec<In extends z.ZodObject, Out extends z.ZodObject> {
   setOnce?: readonly string[];
   /** The same as `replaceOn`, on one target only. */
   replaceOnTarget?: Partial<Record<Target, readonly string[]>>;
-  /** Inputs that the service fills in when the user leaves them out; leaving them out is then no change. */
-  computed?: readonly string[];
   /** Where targets differ; what one cannot honour is refused. */
   parity?: Parity;
-  /** Defaults and spellings that depend on the target; unknowns may be among the inputs. Repeatable. */
-  fillIn?(inputs: PropertyBag, target: Target, config: ProviderConfig): PropertyBag;
   /** What else the target wants of the inputs and the configuration. */
   checkTarget?(inputs: PropertyBag, target: Target, config: ProviderConfig): CheckFailure[];
   /** True when old and new cannot exist at once. */
   deleteBeforeReplace?(olds: PropertyBag, news: PropertyBag): boolean;
-  /** A path to name as the reason when the object, as its outputs tell it, can only be made anew. */
-  brokenBy?(olds: PropertyBag): string | undefined;
 
   create(inputs: z.output<In>, context: CreateContext): Promise<Created<Out>>;
   /** Undefined, or a `NotFound` error, when it is gone; any other failure rejects. */
@@ -113,15 +109,10 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
   const computed = spec.computed ?? [];
   const secrets = secretInputs(spec.inputs);
   const visible = Object.keys(spec.inputs.shape).filter((key) => !key.startsWith("__"));
-  const targetKey = ["target", "__target"].find((key) => key in spec.inputs.shape);
-
-  function targetOf(session: Session, bag: PropertyBag, id: unknown = bag.group): Target {
-    const said = targetKey && bag[targetKey];
-    return said === "microvm" || said === "azure" ? said : session.targetOf(id);
-  }
+  const targetKey = targetKeyOf(Object.keys(spec.inputs.shape));
 
   function contextOf(session: Session, bag: PropertyBag, id?: string): Context {
-    const target = targetOf(session, bag, id);
+    const target = targetOf(session, targetKey, bag, id);
     return { session, target, api: (scope) => session.api(scope, target) };
   }
 
@@ -159,7 +150,7 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
       const { inputs, failures } = checkInputs(spec.inputs, news);
       // A preview may not know the group's target yet: the old one then, or the likely one; the update checks again.
       const isUnknown = targetKey !== undefined && inputs[targetKey] === unknownValue;
-      const target = targetOf(session, isUnknown ? { ...inputs, ...pick(olds, [targetKey]) } : inputs);
+      const target = targetOf(session, targetKey, isUnknown ? { ...inputs, ...pick(olds, [targetKey]) } : inputs);
       const filled = spec.fillIn?.(inputs, target, session.config) ?? inputs;
       failures.push(...refusals(spec.parity ?? {}, target, filled, session.config).map(withoutSecret));
       failures.push(...(spec.checkTarget?.(filled, target, session.config) ?? []));
@@ -171,7 +162,7 @@ export function defineResource<In extends z.ZodObject, Out extends z.ZodObject>(
       session.knownIds.add(id);
       const left = computed.filter((key) => news[key] === undefined);
       const compared = visible.filter((key) => !left.includes(key));
-      const before = targetOf(session, olds, id);
+      const before = targetOf(session, targetKey, olds, id);
       const known = targetKey ? { ...olds, [targetKey]: before } : olds;
       const old = pick(canonicalInputs(spec.inputs, known), compared);
       const fixed = (spec.setOnce ?? []).filter((key) => old[key] !== undefined);

@@ -1,8 +1,8 @@
 import { isSandboxesError } from "../client/errors";
 import { scrub } from "../client/secrets";
 import type { CheckFailure } from "./checkInputs";
-import type { Resource } from "./defineResource";
 import { InitFailed } from "./initFailed";
+import type { Served } from "./lazyResource";
 import { canonical, type PropertyBag } from "./propertyBag";
 import type { Session } from "./session";
 
@@ -24,7 +24,7 @@ export interface DynamicDiff {
 }
 
 /** Serves a resource to Pulumi's dynamic provider, whose process loads this through the trampoline in the state. */
-export function dynamicAdapter(resource: Resource, session: Session): DynamicCalls {
+export function dynamicAdapter(resource: Served, session: Session): DynamicCalls {
   return {
     configure({ config }) {
       session.configure((key) => config.get(key));
@@ -34,7 +34,7 @@ export function dynamicAdapter(resource: Resource, session: Session): DynamicCal
     },
     async diff(id, olds, news) {
       return plainErrors(async () => {
-        const { changes, replaces, deleteBeforeReplace } = resource.diff(session, id, own(olds), own(news));
+        const { changes, replaces, deleteBeforeReplace } = await resource.diff(session, id, own(olds), own(news));
         return { changes: changes.length > 0, replaces, deleteBeforeReplace };
       });
     },

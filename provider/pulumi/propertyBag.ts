@@ -11,6 +11,16 @@ export function definedOnly<Bag extends object>(bag: Bag): Bag {
   return Object.fromEntries(Object.entries(bag).filter(([, value]) => value !== undefined)) as Bag;
 }
 
+/** True for two values that are the same, in whichever order their keys are; a member that is undefined is none. */
+export function isSame(one: unknown, other: unknown): boolean {
+  if (one === other) return true;
+  if (Array.isArray(one)) {
+    return Array.isArray(other) && one.length === other.length && one.every((item, at) => isSame(item, other[at]));
+  }
+  if (!isBag(one) || !isBag(other)) return false;
+  return [...Object.keys(one), ...Object.keys(other)].every((key) => isSame(one[key], other[key]));
+}
+
 /** The same value with keys sorted and undefined members left out, so that equal bags have equal JSON. */
 export function canonical(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(canonical);

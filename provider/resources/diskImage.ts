@@ -8,6 +8,7 @@ import { adoptOrCreate } from "./adoption";
 import { groupIdInput, groupIdOf, type MemberRef, memberIdOf, readGroupId, requireMemberId } from "./ids";
 import { absoluteReference, imageFailures, plainReference, sandboxIdOf } from "./imageSource";
 import { keyInput, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
+import { rules } from "./rules";
 import { targetParity } from "./targetParity";
 import { whileRunning } from "./whileRunning";
 
@@ -57,6 +58,7 @@ const outputs = z.object({
 
 /** What sandboxes are made from: an imported image, pinned by its digest. */
 export const diskImage = defineResource({
+  ...rules.DiskImage,
   token: "DiskImage",
   description: "An image that sandboxes are made from.",
   inputs: diskImageInputs,
@@ -64,7 +66,6 @@ export const diskImage = defineResource({
   replaceOn: ["group", "image", "sandbox", "blob", "entrypoint", "cmd", "warmUp", "labels"],
   parity: targetParity.DiskImage,
   checkTarget: imageFailures,
-  brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
 
   async create(inputs, { session, api, fingerprint }) {
     const { group, labels = {}, __key: key } = inputs;

@@ -8,6 +8,7 @@ import { egressContent, egressFields, egressInputs } from "./egressInput";
 import { groupIdInput, groupIdOf, readGroupId } from "./ids";
 import { type NamedRef, namedIdOf, nameFromKey, requireNamedId } from "./namedIds";
 import { keyInput, targetInput } from "./ownLabels";
+import { rules } from "./rules";
 import { targetParity } from "./targetParity";
 
 export const egressPolicyInputs = z.strictObject({
@@ -32,12 +33,12 @@ const outputs = z.object({
 
 /** What may leave sandboxes, for all of a group that name it. */
 export const egressPolicy = defineResource({
+  ...rules.EgressPolicy,
   token: "EgressPolicy",
   description: "A named egress policy of a group.",
   inputs: egressPolicyInputs,
   outputs,
   replaceOn: ["group", "name"],
-  computed: ["name"],
   parity: targetParity.EgressPolicy,
   deleteBeforeReplace: (olds, news) => news.name !== undefined && olds.group === news.group && olds.name === news.name,
 

@@ -19,7 +19,8 @@ import { isSameLifecycle, lifecycleContent, lifecycleInput, lifecycleInputs } fr
 import { readNamedId } from "./namedIds";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
 import { bringPorts, portInputs, portsInput, portUrls } from "./portInput";
-import { isSized, sourceContent, sourceFailures, sourceFields, sourceInputs } from "./sandboxSource";
+import { defaultResources, isSized, rules } from "./rules";
+import { sourceContent, sourceFailures, sourceFields, sourceInputs } from "./sandboxSource";
 import { targetParity } from "./targetParity";
 import { readVnetConnectionId } from "./vnetConnectionIds";
 import { bringVolumes, shareVolumes, volumeInputs, volumesContent, volumesInput } from "./volumeInput";
@@ -52,12 +53,6 @@ export const sandboxInputs = z.strictObject({
   __target: targetInput,
 });
 
-/** What a sandbox gets when nothing is asked for; Azure's are those of its own clients, and its disk goes by the cpu. */
-const defaultResources = {
-  microvm: { cpu: "1000m", memory: "512Mi", disk: "10240Mi" },
-  azure: { cpu: "1000m", memory: "2048Mi" },
-};
-
 const outputs = z.object({
   sandboxId: z.string().describe("the sandbox's id within its group"),
   state: z.string().describe("Running, Stopped or Failed"),
@@ -72,6 +67,7 @@ const outputs = z.object({
 
 /** A virtual machine to run code in. */
 export const sandbox = defineResource({
+  ...rules.Sandbox,
   token: "Sandbox",
   description: "A sandbox: a virtual machine of its own, to run code in.",
   inputs: sandboxInputs,
@@ -81,12 +77,9 @@ export const sandbox = defineResource({
     ...["vnetConnection", "volumes", ...azureServiceNames],
   ],
   replaceOnTarget: { azure: ["labels"] },
-  computed: ["disk"],
   parity: targetParity.Sandbox,
-  fillIn: (inputs, target) => (isSized(inputs) ? { ...defaultResources[target], ...definedOnly(inputs) } : inputs),
   checkTarget: (inputs) => [...sourceFailures(inputs), ...oneWayOut(inputs)],
   deleteBeforeReplace: (olds, news) => shareVolumes(olds.volumes, news.volumes),
-  brokenBy: ({ state }) => (state === "Failed" ? "state" : undefined),
 
   async create(inputs, { session, target, api, fingerprint }) {
     const { group, snapshot, env, labels = {}, entrypoint, cmd, lifecycle, anthropicApiKey, __key: key } = inputs;

@@ -11,10 +11,11 @@ import { InitFailed } from "../pulumi/initFailed";
 import type { PropertyBag } from "../pulumi/propertyBag";
 import { targets } from "../pulumi/providerConfig";
 import { adoptOrCreate } from "./adoption";
-import { azureFailures, azureSpelling, sameRegion } from "./azureGroup";
+import { azureFailures, sameRegion } from "./azureGroup";
 import { identityContent, identityInput, identityInputs, isSameIdentity } from "./groupIdentity";
 import { type GroupRef, groupIdOf, readGroupId } from "./ids";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, userLabels } from "./ownLabels";
+import { rules } from "./rules";
 import { targetParity } from "./targetParity";
 
 export const sandboxGroupInputs = z.strictObject({
@@ -65,15 +66,14 @@ const outputs = z.object({
 
 /** A set of sandboxes, disk images and what they share; deleting it deletes all in it. */
 export const sandboxGroup = defineResource({
+  ...rules.SandboxGroup,
   token: "SandboxGroup",
   description: "A group of sandboxes and disk images.",
   inputs: sandboxGroupInputs,
   outputs,
   replaceOn: ["name", "location", "target", "resourceGroupName"],
   setOnce: ["environmentId"],
-  computed: ["name", "location", "resourceGroupName"],
   parity: targetParity.SandboxGroup,
-  fillIn: (inputs, target) => (target === "azure" ? azureSpelling(inputs) : inputs),
   checkTarget: (inputs, target, config) => (target === "azure" ? azureFailures(inputs, config) : []),
   deleteBeforeReplace: (olds, news) => news.name !== undefined && olds.name === news.name,
 

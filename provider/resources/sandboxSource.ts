@@ -41,11 +41,6 @@ const kinds = ["image", "snapshot", "preset", "pod", "artifactVersion"];
 /** What a snapshot settles for all sandboxes made from it. */
 const settledBySnapshot = ["cpu", "memory", "disk", "env", "entrypoint", "cmd"];
 
-/** Whether the provider says how large the sandbox is: a snapshot settles that, and Azure for what it has prepared. */
-export function isSized({ image, snapshot, cpu, memory, disk }: PropertyBag): boolean {
-  return snapshot === undefined && [image, cpu, memory, disk].some((value) => value !== undefined);
-}
-
 /** What a sandbox is made from, for the wire. */
 export function sourceContent(inputs: Sources): Partial<CreateSandboxContent> {
   const { image, snapshot, preset, pod, artifactVersion, anthropicApiKey, presetProperties } = inputs;

@@ -8,6 +8,7 @@ import { isBag } from "../pulumi/propertyBag";
 import { groupIdInput, groupIdOf, readGroupId } from "./ids";
 import { type NamedRef, namedIdOf, nameFromKey, requireNamedId } from "./namedIds";
 import { keyInput, targetInput } from "./ownLabels";
+import { rules } from "./rules";
 import { isMarkedAsOurs, markAsOurs, unmark } from "./secretMarks";
 
 /** Stands in the state for a value that somebody else wrote: it can be seen that it changed, and not to what. */
@@ -37,12 +38,12 @@ const outputs = z.object({
 
 /** Values that a group keeps and its egress rules may use. They are written, and never read back. */
 export const secret = defineResource({
+  ...rules.Secret,
   token: "Secret",
   description: "Named secret values of a group.",
   inputs: secretInputs,
   outputs,
   replaceOn: ["group", "name"],
-  computed: ["name"],
   deleteBeforeReplace: (olds, news) => news.name !== undefined && olds.group === news.group && olds.name === news.name,
 
   async create({ group, name: given, values, __key: key, __logicalName: logicalName = "secret" }, { session, api }) {

@@ -1,4 +1,4 @@
-import { newerDataPlaneVersion } from "../client/wire/identifiers";
+import { newerDataPlaneVersion } from "../client/wire/versions";
 import type { Parity } from "../pulumi/parity";
 import { isBag, type PropertyBag } from "../pulumi/propertyBag";
 import { asksMoreOfRules } from "./egressRules";

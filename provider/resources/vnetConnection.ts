@@ -8,6 +8,7 @@ import { containsUnknown } from "../pulumi/unknowns";
 import { groupIdInput, groupIdOf, readGroupId } from "./ids";
 import { namesFromKey } from "./namedIds";
 import { keyInput, targetInput } from "./ownLabels";
+import { rules } from "./rules";
 import { targetParity } from "./targetParity";
 import { requireVnetConnectionId, type VnetConnectionRef, vnetConnectionIdOf } from "./vnetConnectionIds";
 
@@ -32,6 +33,7 @@ const outputs = z.object({
 
 /** A way of a group into a virtual network of Azure. */
 export const vnetConnection = defineResource({
+  ...rules.VnetConnection,
   token: "VnetConnection",
   description: "A group's connection to a subnet of a virtual network, for sandboxes that name it.",
   inputs: vnetConnectionInputs,
@@ -48,7 +50,6 @@ export const vnetConnection = defineResource({
           },
         ]
       : [],
-  brokenBy: ({ provisioningState }) => (provisioningState === "Failed" ? "provisioningState" : undefined),
 
   async create({ group, subnetId, __key: key, __logicalName: logicalName = "vnet" }, { session, api }) {
     const ref = readGroupId(group);

@@ -13,6 +13,7 @@ import { unknownValue } from "../pulumi/unknowns";
 import { groupIdInput, groupIdOf, readGroupId } from "./ids";
 import { type NamedRef, namedIdOf, nameFromKey, requireNamedId } from "./namedIds";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
+import { rules } from "./rules";
 import { targetParity } from "./targetParity";
 
 const provisionWithinMs = 10 * 60_000;
@@ -51,17 +52,16 @@ const outputs = z.object({
 
 /** Files that outlive sandboxes. */
 export const volume = defineResource({
+  ...rules.Volume,
   token: "Volume",
   description: "Files that outlive sandboxes, and that one or many of them mount.",
   inputs: volumeInputs,
   outputs,
   replaceOn: ["group", "name", "type", "storageContainerResourceId", "identity"],
   replaceOnTarget: { azure: ["size"] },
-  computed: ["name"],
   parity: targetParity.Volume,
   checkTarget: volumeFailures,
   deleteBeforeReplace: (olds, news) => news.name !== undefined && olds.group === news.group && olds.name === news.name,
-  brokenBy: ({ provisioningState }) => (provisioningState === "Failed" ? "provisioningState" : undefined),
 
   async create(inputs, { session, api, fingerprint }) {
     const { group, name: given, __key: key, __logicalName: logicalName = "volume" } = inputs;

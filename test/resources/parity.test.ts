@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { defaultApiVersion, newerDataPlaneVersion } from "../../provider/client/wire/identifiers";
+import { defaultApiVersion, newerDataPlaneVersion } from "../../provider/client/wire/versions";
 import type { Parity } from "../../provider/pulumi/parity";
 import { type Target, targets } from "../../provider/pulumi/providerConfig";
 import { Session } from "../../provider/pulumi/session";

@@ -1,9 +1,11 @@
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Resource } from "../../provider/pulumi/defineResource";
+import { lazyResource } from "../../provider/pulumi/lazyResource";
 import type { PropertyBag } from "../../provider/pulumi/propertyBag";
 import type { Session } from "../../provider/pulumi/session";
 import { egressPolicy } from "../../provider/resources/egressPolicy";
+import { rules } from "../../provider/resources/rules";
 import { sandbox } from "../../provider/resources/sandbox";
 import { secret } from "../../provider/resources/secret";
 import { volume } from "../../provider/resources/volume";
@@ -174,13 +176,21 @@ describe.each(places)("whatever is declared on %s", (name, open) => {
     "$token: goes in, is read back, diffs to nothing; of many changes the last one holds",
     async (...each) => {
       const [resource, common, anything] = each;
-      const checked = (news: PropertyBag) =>
-        inputsOf(resource, session, { __key: keyOf("x"), group: group.id, ...common, ...news });
+      const whole = (news: PropertyBag) => ({ __key: keyOf("x"), group: group.id, ...common, ...news });
+      const checked = (news: PropertyBag) => inputsOf(resource, session, whole(news));
+      const late = lazyResource(rules[resource.token as keyof typeof rules], async () => resource);
       const run = async (all: PropertyBag[]) => {
         const [first, ...later] = all.map(checked);
         const { id, state: created } = await make(resource, session, first!);
         let state = created;
         for (const news of later) state = await resource.update(session, id, state, news);
+        // What is found without the definition, where it need not be loaded, is what the definition finds.
+        for (const news of all) {
+          const olds = checked(all[0]!);
+          expect(await late.check(session, olds, whole(news))).toEqual(resource.check(session, olds, whole(news)));
+          const difference = resource.diff(session, id, state, checked(news));
+          expect(await late.diff(session, id, state, checked(news))).toEqual(difference);
+        }
         const found = await resource.read(session, id, state);
         expect(found?.state).toEqual(state);
         expect(resource.diff(session, id, found?.state ?? {}, checked(all.at(-1)!)).changes).toEqual([]);

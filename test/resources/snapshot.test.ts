@@ -135,8 +135,8 @@ describe("a sandbox made from a snapshot", () => {
   });
 
   it.each([
-    [{ image: "python" }, "snapshot: give one of image and snapshot"],
-    [{ snapshot: undefined }, "image: give one of image and snapshot"],
+    [{ image: "python" }, "snapshot: give one of image, snapshot,"],
+    [{ snapshot: undefined }, "image: give one of image, snapshot,"],
     [{ cpu: "2" }, "cpu: a sandbox made from a snapshot has the snapshot's"],
     [{ env: { TOKEN: "t0p-secret" } }, ": env: a sandbox made from a snapshot has the snapshot's"],
   ])("is refused with %o, by name", (news, text) => {

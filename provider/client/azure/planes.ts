@@ -3,7 +3,7 @@ import { dialectOf } from "../dialect";
 import type { HttpOptions } from "../http";
 import type { EndpointOf, Plane, Planes } from "../plane";
 import type { RetryPolicy } from "../retry";
-import { defaultApiVersion } from "../wire/identifiers";
+import { defaultApiVersion } from "../wire/versions";
 import { judgeControlPlane, RoleWait } from "./judge";
 
 /** Rides out throttling, of which Azure tells the length, and the short outages of a large service. */

@@ -14,10 +14,3 @@ export function isGuid(text: string): boolean {
 export const groupName = z
   .string()
   .regex(/^[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/, "use 1 to 63 letters, digits and inner dashes");
-
-/** Data-plane and ARM version that this client sends. */
-export const defaultApiVersion = "2026-02-01-preview";
-/** The newer data plane: POST 201 instead of PUT 200, `{value, nextLink}` instead of bare arrays. */
-export const newerDataPlaneVersion = "2026-09-01-preview";
-/** Control-plane version that knows a group's environment, and no identity. */
-export const environmentVersion = "2026-07-01";

@@ -1,8 +1,9 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { SandboxesError } from "../../client/errors";
-import { guid, newerDataPlaneVersion } from "../../client/wire/identifiers";
+import { guid } from "../../client/wire/identifiers";
 import { type Labels, parseLabelSelector } from "../../client/wire/labels";
+import { newerDataPlaneVersion } from "../../client/wire/versions";
 import type { GroupScope } from "../store/groupStore";
 import type { RouteContext } from "./context";
 
