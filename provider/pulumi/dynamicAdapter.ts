@@ -42,7 +42,7 @@ export function dynamicAdapter(resource: Served, session: Session): DynamicCalls
       return plainErrors(async () => {
         const { id, state } = await resource.create(session, own(inputs));
         return { id, outs: wire(state) };
-      });
+      }, inputs);
     },
     async read(id, props = {}) {
       return plainErrors(async () => {
@@ -51,7 +51,7 @@ export function dynamicAdapter(resource: Served, session: Session): DynamicCalls
       });
     },
     async update(id, olds, news) {
-      return plainErrors(async () => ({ outs: wire(await resource.update(session, id, own(olds), own(news))) }));
+      return plainErrors(async () => ({ outs: wire(await resource.update(session, id, own(olds), own(news))) }), news);
     },
     async delete(id, props) {
       await plainErrors(() => resource.delete(session, id, own(props)));
@@ -59,7 +59,7 @@ export function dynamicAdapter(resource: Served, session: Session): DynamicCalls
   };
 }
 
-/** The engine's own `__provider` stays out; the host process puts it back into whatever is returned. */
+/** The engine's own `__provider` stays out; the host process puts it back into whatever is returned, but not thrown. */
 function own(bag: PropertyBag): PropertyBag {
   const { __provider, ...rest } = bag;
   return rest;
@@ -74,12 +74,14 @@ function wire(bag: PropertyBag): PropertyBag {
  * The dynamic provider shows an error's text and stack to the user, and reads `code` and `id` of it as its own: so it
  * gets one line that says what to do, and no stack unless the fault is ours.
  */
-async function plainErrors<T>(call: () => Promise<T>): Promise<T> {
+async function plainErrors<T>(call: () => Promise<T>, given: PropertyBag = {}): Promise<T> {
   try {
     return await call();
   } catch (error) {
     if (error instanceof InitFailed) {
-      throw new InitFailed(error.id, wire(error.properties), scrub(error.message));
+      // Without it in the state whatever was made could never be deleted.
+      const { __provider } = given;
+      throw new InitFailed(error.id, wire({ ...error.properties, __provider }), scrub(error.message));
     }
     if (!isSandboxesError(error)) throw scrubbed(error);
     const plain = new Error(scrub(error.toString()));

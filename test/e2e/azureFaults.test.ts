@@ -6,17 +6,24 @@ import { type Fault, type FaultKind, throttled } from "../azure/double/faults";
 import type { StoredGroup } from "../azure/double/model";
 import { PulumiProject, type PulumiRun } from "./pulumiProject";
 
-/** One of each that can be made without a network; `more` is more of the program. */
-function program(more = "", labels = '{ made: "first" }'): string {
+const subnetId =
+  "/subscriptions/s1/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/office/subnets/boxes";
+
+/** One of each; `more` is more of the program. */
+function program(more = "", labels = '{ made: "first" }', image = "python:3.12"): string {
   return `
-const { EgressPolicy, Sandbox, SandboxGroup, Secret, Snapshot, Volume } = require("pulumi-sandboxes");
+const { DiskImage, EgressPolicy, Sandbox, SandboxGroup, Secret, Snapshot, VnetConnection, Volume } =
+  require("pulumi-sandboxes");
 const group = new SandboxGroup("lab");
+const office = new VnetConnection("office", { group, subnetId: "${subnetId}" });
+const image = new DiskImage("image", { group, image: "${image}" });
 const token = new Secret("token", { group, values: { TOKEN: "a-secret-token" } });
 const policy = new EgressPolicy("policy", { group, defaultAction: "Deny" });
 const data = new Volume("data", { group, type: "AzureBlob" });
 const box = new Sandbox("box", {
   group,
-  image: "python",
+  image,
+  vnetConnection: office,
   egressPolicy: policy,
   volumes: [{ volume: data, mountpoint: "/data" }],
 });
@@ -25,9 +32,21 @@ ${more}
 `;
 }
 
-const all = { ...nothing, groups: 1, secrets: 1, egressPolicies: 1, volumes: 1, sandboxes: 1, snapshots: 1 };
+const all = {
+  ...nothing,
+  groups: 1,
+  vnetConnections: 1,
+  diskImages: 1,
+  secrets: 1,
+  egressPolicies: 1,
+  volumes: 1,
+  sandboxes: 1,
+  snapshots: 1,
+};
 const creations: [method: string, path: RegExp][] = [
   ["PUT", /\/providers\/.*\/sandboxGroups\/[^/]+$/],
+  ["PUT", /\/vnetConnections\/[^/]+$/],
+  ["PUT", /\/diskimages$/],
   ["PUT", /\/secrets\/[^/]+$/],
   ["PUT", /\/egressPolicies\/[^/]+$/],
   ["PUT", /\/volumes\/[^/]+$/],
@@ -88,7 +107,7 @@ async function expectWhole(there = all): Promise<void> {
   await expectUp();
   expect(double.counts()).toEqual(there);
   const known = Object.values(await project.ours()).filter(({ id }) => id);
-  expect(known).toHaveLength(6);
+  expect(known).toHaveLength(8);
   expect(double.violations).toEqual([]);
 }
 
@@ -134,6 +153,30 @@ describe("an update on Azure", () => {
       await expectWhole();
     },
   );
+
+  it("ends in the reason when a connection to a network fails for good, and the next one mends it", async () => {
+    const full = { code: "SubnetIsFull", message: "no address left" };
+    // The group's operation is the first one.
+    double.pace.operationErrors.push(undefined, full, full, full, full);
+    await expectFailure(/no address left/);
+    expect(double.counts()).toMatchObject({ vnetConnections: 1, sandboxes: 0 });
+    double.pace.operationErrors.length = 0;
+    await expectWhole();
+  });
+
+  it("ends in the registry's reason when an image cannot be pulled, and leaves nothing of it", async () => {
+    await project.write(program("", undefined, "private/app:1"));
+    await expectFailure(/RegistryAuthFailed/);
+    expect(double.counts()).toMatchObject({ diskImages: 0, sandboxes: 0 });
+    await project.write(program());
+    await expectWhole();
+  });
+
+  it("waits for an image that is slow to build and a connection that is slow to be made", async () => {
+    Object.assign(double.pace, { buildPolls: 3, operationPolls: 3 });
+    await expectUp();
+    await expectWhole();
+  });
 
   it("waits for a sandbox that is slow to stop, and leaves it stopped", async () => {
     await expectUp();

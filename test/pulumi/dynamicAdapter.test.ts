@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import { SandboxesError } from "../../provider/client/errors";
-import type { Resource } from "../../provider/pulumi/defineResource";
 import { dynamicAdapter } from "../../provider/pulumi/dynamicAdapter";
 import { InitFailed } from "../../provider/pulumi/initFailed";
 import { offlineSession, thingOver } from "./thing";
@@ -54,11 +53,16 @@ describe("the dynamic adapter", () => {
 
   it("hands over an object that exists but is not ready, in the fields that the engine's host reads", async () => {
     const failing = adapterThatFails(new InitFailed("id-1", { state: "Building" }, "still building"));
-    await expect(failing.create({})).rejects.toMatchObject({
+    const handedOver = {
       id: "id-1",
-      properties: { state: "Building" },
+      properties: { state: "Building", __provider: "text" },
       reasons: ["still building"],
-    });
+    };
+    // The engine could not even delete it without the text, which its host does not put back into an error.
+    await expect(failing.create({ __provider: "text" })).rejects.toMatchObject(handedOver);
+    await expect(failing.update("id-1", { __provider: "older" }, { __provider: "text" })).rejects.toMatchObject(
+      handedOver,
+    );
   });
 
   it("shows no secret of the configuration, in whatever error it stands", async () => {
@@ -79,8 +83,6 @@ describe("the dynamic adapter", () => {
 const noChange = { changes: false, replaces: [], deleteBeforeReplace: false };
 
 function adapterThatFails(error: Error) {
-  const create: Resource["create"] = async () => {
-    throw error;
-  };
-  return dynamicAdapter({ ...resource, create }, offlineSession());
+  const fail = () => Promise.reject(error);
+  return dynamicAdapter({ ...resource, create: fail, update: fail }, offlineSession());
 }
