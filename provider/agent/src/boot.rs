@@ -63,7 +63,9 @@ pub fn start() -> std::result::Result<(), Fault> {
 /// Tells the kernel's log and the host, and ends the machine.
 pub fn give_up((what, error): &Fault) -> ! {
     let reason = format!("{}: {}", what, error);
-    let _ = fs::write("/dev/kmsg", format!("agent: {}\n", reason));
+    if let Ok(log) = sys::open(b"/dev/kmsg", libc::O_WRONLY | libc::O_NONBLOCK) {
+        let _ = sys::write(&log, format!("agent: {}\n", reason).as_bytes());
+    }
     let port = port::find_virtio(LAST_WORDS_WAIT_MS);
     if let Some(connection) = port.as_ref().ok().and_then(port::Port::connection) {
         let payload = [&MAGIC[..], reason.as_bytes()].concat();

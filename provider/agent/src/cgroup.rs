@@ -3,16 +3,18 @@
 
 use crate::sys::{self, Result};
 use std::cell::Cell;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::os::unix::io::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 /// Empty groups kept for reuse; as many programs as usually start at once.
 const KEPT_EMPTY: usize = 8;
+const DIRECTORY: i32 = libc::O_RDONLY | libc::O_DIRECTORY;
 
 pub struct Cgroups {
     /// None where groups cannot be made (no cgroup2, no right): trees are then found by session and parent.
-    base: Option<PathBuf>,
+    base: Option<Base>,
     empty: Vec<Cgroup>,
     /// Their call is over, processes it left in the background are not.
     lingering: Vec<Cgroup>,
@@ -22,8 +24,15 @@ pub struct Cgroups {
     is_lent: bool,
 }
 
+/// What groups are made in; open, since a guest's root may mount anything over the path.
+struct Base {
+    directory: OwnedFd,
+    path: PathBuf,
+}
+
 pub struct Cgroup {
     directory: OwnedFd,
+    name: String,
     path: PathBuf,
     /// Linux 6.14 and later kill what is born into a group that was ever killed: it is not used again.
     killed: Cell<bool>,
@@ -32,9 +41,8 @@ pub struct Cgroup {
 impl Cgroups {
     /// Groups are made below `base`, which is made, too.
     pub fn below(base: Option<PathBuf>) -> Self {
-        let base = base.filter(|path| fs::create_dir(path).is_ok() || path.is_dir());
         Cgroups {
-            base,
+            base: base.and_then(Base::new),
             empty: Vec::new(),
             lingering: Vec::new(),
             made: 0,
@@ -48,12 +56,13 @@ impl Cgroups {
             return Some(group);
         }
         self.made = self.made.wrapping_add(1);
-        let path = self.base.as_ref()?.join(self.made.to_string());
-        fs::create_dir(&path).ok()?;
-        let directory = sys::open(bytes(&path), libc::O_RDONLY | libc::O_DIRECTORY).ok()?;
+        let base = self.base.as_ref()?;
+        let name = self.made.to_string();
+        sys::mkdir_at(&base.directory, &name).ok()?;
         Some(Cgroup {
-            directory,
-            path,
+            directory: sys::open_at(&base.directory, &name, DIRECTORY).ok()?,
+            path: base.path.join(&name),
+            name,
             killed: Cell::new(false),
         })
     }
@@ -63,7 +72,8 @@ impl Cgroups {
         let mut groups = Cgroups::below(None);
         groups.empty.extend(group.and_then(|group| {
             Some(Cgroup {
-                directory: sys::open(bytes(&group.path), libc::O_RDONLY | libc::O_DIRECTORY).ok()?,
+                directory: sys::open(bytes(&group.path), DIRECTORY).ok()?,
+                name: group.name.clone(),
                 path: group.path.clone(),
                 killed: Cell::new(false),
             })
@@ -82,7 +92,7 @@ impl Cgroups {
         } else if self.empty.len() < KEPT_EMPTY && !group.killed.get() {
             self.empty.push(group);
         } else {
-            let _ = fs::remove_dir(&group.path); // left over only if somebody moved in meanwhile
+            self.remove(&group); // left over only if somebody moved in meanwhile
         }
     }
 
@@ -108,7 +118,16 @@ impl Cgroups {
 
     fn write_freeze(&self, state: &[u8]) -> bool {
         let base = self.base.as_ref();
-        base.map_or(false, |base| fs::write(base.join("cgroup.freeze"), state).is_ok())
+        base.map_or(false, |base| put(&base.directory, "cgroup.freeze", state).is_ok())
+    }
+
+    /// True once it is gone.
+    fn remove(&self, group: &Cgroup) -> bool {
+        let name = sys::c_string(group.name.as_bytes());
+        match (&self.base, name) {
+            (Some(base), Ok(name)) => sys::unlink_at(&base.directory, &name, true).is_ok(),
+            _ => false,
+        }
     }
 
     /// Kills what is left and removes all groups; for an agent that ends without its machine.
@@ -116,18 +135,27 @@ impl Cgroups {
         if self.is_lent {
             return;
         }
-        for group in self.empty.drain(..).chain(self.lingering.drain(..)) {
+        let groups = self.empty.drain(..).chain(self.lingering.drain(..));
+        for group in groups.collect::<Vec<_>>() {
             let _ = group.kill(); // an empty group has nothing to kill
             for _ in 0..100 {
-                if fs::remove_dir(&group.path).is_ok() {
+                if self.remove(&group) {
                     break;
                 }
                 sys::sleep_ms(10); // the killed are still on their way out
             }
         }
         if let Some(base) = &self.base {
-            let _ = fs::remove_dir(base); // another agent may use it
+            let _ = fs::remove_dir(&base.path); // another agent may use it
         }
+    }
+}
+
+impl Base {
+    fn new(path: PathBuf) -> Option<Self> {
+        let _ = fs::create_dir(&path); // there already, mostly
+        let directory = sys::open(bytes(&path), DIRECTORY).ok()?;
+        Some(Base { directory, path })
     }
 }
 
@@ -139,7 +167,7 @@ impl Cgroup {
     /// Kills all members at once, those that are being forked, too.
     pub fn kill(&self) -> Result<()> {
         self.killed.set(true);
-        fs::write(self.path.join("cgroup.kill"), b"1").map_err(Into::into)
+        put(&self.directory, "cgroup.kill", b"1")
     }
 
     /// It is not used again.
@@ -148,13 +176,12 @@ impl Cgroup {
     }
 
     pub fn members(&self) -> Vec<i32> {
-        let text = fs::read_to_string(self.path.join("cgroup.procs")).unwrap_or_default();
+        let text = get(&self.directory, "cgroup.procs");
         text.lines().filter_map(|line| line.parse().ok()).collect()
     }
 
     fn is_populated(&self) -> bool {
-        let text = fs::read_to_string(self.path.join("cgroup.events")).unwrap_or_default();
-        text.contains("populated 1")
+        get(&self.directory, "cgroup.events").contains("populated 1")
     }
 }
 
@@ -167,6 +194,19 @@ pub fn base_on_host() -> Option<PathBuf> {
         .split(' ')
         .nth(1)?;
     Some(Path::new(mount).join(format!("sandboxes-agent-{}", sys::process_id())))
+}
+
+fn put(directory: &OwnedFd, name: &str, content: &[u8]) -> Result<()> {
+    sys::write(&sys::open_at(directory, name, libc::O_WRONLY)?, content).map(drop)
+}
+
+/// Empty for a group that is gone.
+fn get(directory: &OwnedFd, name: &str) -> String {
+    let mut text = String::new();
+    if let Ok(file) = sys::open_at(directory, name, libc::O_RDONLY) {
+        let _ = File::from(file).read_to_string(&mut text); // what came before a failure counts
+    }
+    text
 }
 
 fn bytes(path: &Path) -> &[u8] {

@@ -14,6 +14,7 @@ mod connect;
 mod delegate;
 mod exec;
 mod files;
+mod foreign;
 mod frames;
 mod identity;
 mod listen;

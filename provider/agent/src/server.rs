@@ -1,6 +1,7 @@
 //! The loop: one thread, one epoll, edge-triggered. An idle machine makes no system call at all.
 
 use crate::cgroup::Cgroups;
+use crate::foreign::ForeignMounts;
 use crate::frames::{Decoder, Frame, HELLO_BYTES};
 use crate::outbox::Outbox;
 use crate::port::Port;
@@ -49,6 +50,7 @@ impl Server {
             is_guest,
             is_root: sys::is_root(),
             epoch: 0,
+            foreign: ForeignMounts::new(is_guest),
             volumes: BTreeSet::new(),
             mounts: BTreeMap::new(),
         };

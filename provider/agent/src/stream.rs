@@ -1,6 +1,7 @@
 //! What every call of the host is to the loop: events come in, `pump` moves on.
 
 use crate::cgroup::Cgroups;
+use crate::foreign::ForeignMounts;
 use crate::listen::Arrivals;
 use crate::outbox::Outbox;
 use crate::protocol::{frame, kind, tag};
@@ -22,6 +23,7 @@ pub struct Machine {
     pub is_root: bool,
     /// Counts sessions, so that descriptors of an earlier one are told from those of the present.
     pub epoch: u32,
+    pub foreign: ForeignMounts,
     /// Names of all mounted volumes.
     pub volumes: BTreeSet<Vec<u8>>,
     /// Of these, the ones that no stream serves.
@@ -108,10 +110,11 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
             | kind::LIST
             | kind::MKDIR
             | kind::REMOVE
+            | kind::REFRESH
             | kind::ARCHIVE
             | kind::SPACE
     );
-    if may_wait && !context.machine.volumes.is_empty() {
+    if may_wait && (!context.machine.volumes.is_empty() || context.machine.foreign.any()) {
         return delegate::open(request, context);
     }
     match kind {

@@ -3,25 +3,15 @@
 use crate::protocol::failure;
 use crate::sys::{self, Credentials};
 use crate::tlv::Failure;
-use std::fs::File;
-use std::io::Read;
 
 /// Far beyond real ones; an image may hold anything under these names.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Who `name`, `uid`, `name:group` or `uid:gid` is. An explicit group stands alone, as container engines do it.
 pub fn find(spec: &[u8]) -> Result<Credentials, Failure> {
+    // Unreadable: nobody is known.
+    let read = |path: &[u8]| sys::read_regular(path, MAX_FILE_BYTES).unwrap_or_default();
     resolve(spec, &read(b"/etc/passwd"), &read(b"/etc/group"))
-}
-
-fn read(path: &[u8]) -> Vec<u8> {
-    let mut text = Vec::new();
-    // Not blocking: a pipe of that name would hold up everything.
-    if let Ok(descriptor) = sys::open(path, libc::O_RDONLY | libc::O_NONBLOCK) {
-        let _ = File::from(descriptor).take(MAX_FILE_BYTES).read_to_end(&mut text);
-        // unreadable: nobody is known
-    }
-    text
 }
 
 fn resolve(spec: &[u8], passwd: &[u8], group: &[u8]) -> Result<Credentials, Failure> {

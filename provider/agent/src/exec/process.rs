@@ -123,7 +123,7 @@ impl Streams {
             let (read, write) = sys::pipe()?;
             (read, Some(write))
         } else {
-            (sys::open(b"/dev/null", libc::O_RDONLY)?, None)
+            (sys::empty_input()?, None)
         };
         let (output, output_theirs) = sys::pipe()?;
         let (error, error_theirs) = sys::pipe()?;

@@ -1,4 +1,7 @@
 use super::{c_string, check, last, Errno, Result};
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::io::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 /// What a read or write on a non-blocking descriptor came to.
@@ -21,6 +24,44 @@ pub fn open(path: &[u8], flags: i32) -> Result<OwnedFd> {
     check(unsafe { libc::open(path.as_ptr(), flags | libc::O_CLOEXEC, 0o600) }).map(own)
 }
 
+/// Of what is in an open directory, whatever is mounted over its path meanwhile.
+pub fn open_at(directory: &impl AsRawFd, name: &str, flags: i32) -> Result<OwnedFd> {
+    let name = c_string(name.as_bytes())?;
+    let flags = flags | libc::O_CLOEXEC | libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    // SAFETY: `name` is a terminated string that outlives the call.
+    check(unsafe { libc::openat(directory.as_raw_fd(), name.as_ptr(), flags) }).map(own)
+}
+
+pub fn mkdir_at(directory: &impl AsRawFd, name: &str) -> Result<()> {
+    let name = c_string(name.as_bytes())?;
+    // SAFETY: a terminated string.
+    check(unsafe { libc::mkdirat(directory.as_raw_fd(), name.as_ptr(), 0o755) }).map(drop)
+}
+
+/// The beginning of a file that may be anything: only of an ordinary one, and never waiting for whoever is behind it.
+pub fn read_regular(path: &[u8], limit: u64) -> Result<Vec<u8>> {
+    let file = File::from(open(path, libc::O_RDONLY | libc::O_NONBLOCK)?);
+    if !file.metadata()?.is_file() {
+        return Err(Errno(libc::EINVAL));
+    }
+    let mut content = Vec::new();
+    file.take(limit).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// Nothing, to be read. Where something else has the name of /dev/null, a pipe that nobody writes to.
+pub fn empty_input() -> Result<OwnedFd> {
+    let flags = libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    if let Ok(found) = open(b"/dev/null", flags).map(File::from) {
+        let metadata = found.metadata()?;
+        if metadata.file_type().is_char_device() && metadata.rdev() == libc::makedev(1, 3) {
+            set_flags(found.as_raw_fd(), 0)?;
+            return Ok(found.into());
+        }
+    }
+    pipe().map(|(read, _)| read)
+}
+
 /// Takes over a descriptor that was inherited at start.
 pub fn adopt(descriptor: RawFd) -> Result<OwnedFd> {
     set_nonblocking(descriptor)?;
@@ -32,8 +73,12 @@ pub fn adopt(descriptor: RawFd) -> Result<OwnedFd> {
 pub fn set_nonblocking(descriptor: RawFd) -> Result<()> {
     // SAFETY: fcntl takes no pointer here.
     let flags = check(unsafe { libc::fcntl(descriptor, libc::F_GETFL) })?;
-    // SAFETY: as above.
-    check(unsafe { libc::fcntl(descriptor, libc::F_SETFL, flags | libc::O_NONBLOCK) }).map(drop)
+    set_flags(descriptor, flags | libc::O_NONBLOCK)
+}
+
+fn set_flags(descriptor: RawFd, flags: i32) -> Result<()> {
+    // SAFETY: fcntl takes no pointer here.
+    check(unsafe { libc::fcntl(descriptor, libc::F_SETFL, flags) }).map(drop)
 }
 
 /// A pipe as (read end, write end), both closed on exec and blocking.

@@ -69,3 +69,16 @@ impl Epoll {
         Ok(())
     }
 }
+
+/// True if the kernel has something exceptional to say of a file: for a table of mounts, that it has changed since this
+/// was asked last. Never waits.
+pub fn has_priority_event(descriptor: &impl AsRawFd) -> bool {
+    let mut asked = libc::pollfd {
+        fd: descriptor.as_raw_fd(),
+        events: libc::POLLPRI,
+        revents: 0,
+    };
+    // SAFETY: one structure, and the count says so.
+    let count = unsafe { libc::poll(&mut asked, 1, 0) };
+    count > 0 && asked.revents & libc::POLLPRI != 0
+}

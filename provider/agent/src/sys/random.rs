@@ -8,7 +8,7 @@ const RNDRESEEDCRNG: libc::c_ulong = 0x5207;
 /// Mixes bytes into the kernel's pool, credits them, and makes the generator use them from the next read on. Without
 /// the second step a clone goes on with its template's stream for up to minutes.
 pub fn reseed(entropy: &[u8]) -> Result<()> {
-    let device = open(b"/dev/urandom", libc::O_RDWR)?;
+    let device = open(b"/dev/urandom", libc::O_RDWR | libc::O_NONBLOCK)?;
     let mut message = Vec::with_capacity(8 + entropy.len());
     message.extend_from_slice(&((entropy.len() * 8) as i32).to_ne_bytes());
     message.extend_from_slice(&(entropy.len() as i32).to_ne_bytes());

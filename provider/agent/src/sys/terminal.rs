@@ -6,7 +6,8 @@ const TIOCGPTPEER: libc::c_ulong = 0x5441;
 
 /// A pseudo terminal as (our side, the program's side), of the given size.
 pub fn open_terminal(columns: u16, rows: u16) -> Result<(OwnedFd, OwnedFd)> {
-    let ours = open(b"/dev/ptmx", libc::O_RDWR | libc::O_NOCTTY)?;
+    // Not waiting: a line whose other end has to answer first may have that name.
+    let ours = open(b"/dev/ptmx", libc::O_RDWR | libc::O_NOCTTY | libc::O_NONBLOCK)?;
     let unlock: libc::c_int = 0;
     // SAFETY: TIOCSPTLCK reads one int.
     check(unsafe { libc::ioctl(ours.as_raw_fd(), libc::TIOCSPTLCK as _, &unlock) })?;

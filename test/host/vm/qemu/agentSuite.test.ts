@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect } from "vitest";
 import { createQemuDriver } from "../../../../provider/host/vm/qemu";
 import { describeClones } from "../agentSuite/clones";
 import { describeFiles } from "../agentSuite/files";
+import { describePlanted } from "../agentSuite/planted";
 import { describePrograms } from "../agentSuite/programs";
 import type { RealGuest } from "../agentSuite/realGuest";
 import { describeTrees } from "../agentSuite/trees";
@@ -36,4 +37,5 @@ describe("the agent of a real guest", () => {
   describeTrees(() => guest);
   describeFiles(() => guest);
   describeClones(() => guest);
+  describePlanted(() => guest);
 });
