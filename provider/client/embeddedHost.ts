@@ -36,7 +36,8 @@ const stopWithinMs = 60_000;
 const pollMs = 20;
 /** After which a loser of the race tries again: the winner may have been a daemon on its way out. */
 const retryAfterMs = 2_000;
-const answerWithinMs = 5_000;
+/** Generous: a host on a busy machine is not gone. */
+const answerWithinMs = 20_000;
 const maxLogBytes = 10 * 2 ** 20;
 
 /**

@@ -7,8 +7,8 @@ import { type AzureDouble, controlAudience } from "./double/azureDouble";
 
 /** Milliseconds where the real ones are seconds. */
 export const quick: HttpOptions = {
-  retry: { attempts: 6, budgetMs: 3_000, baseMs: 2, maxMs: 10 },
-  roleRetry: { attempts: 200, budgetMs: 2_000, baseMs: 5, maxMs: 20 },
+  retry: { attempts: 6, budgetMs: 60_000, baseMs: 2, maxMs: 10 },
+  roleRetry: { attempts: 200, budgetMs: 60_000, baseMs: 5, maxMs: 20 },
 };
 
 /** A client of the double whose tokens come without signing in. */

@@ -57,7 +57,7 @@ export class MisbehavingServer implements AsyncDisposable {
       subscriptionId: localSubscriptionId,
       resourceGroupName: localResourceGroupName,
     };
-    const api = new SandboxApi(connection, { retry: { attempts: 4, budgetMs: 1500, baseMs: 1, maxMs: 4 } });
+    const api = new SandboxApi(connection, { retry: { attempts: 4, budgetMs: 60_000, baseMs: 1, maxMs: 4 } });
     this.#apis.push(api);
     return api;
   }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Attempt, readRetryAfter, withRetry } from "../../provider/client/retry";
 
-const policy = { attempts: 5, budgetMs: 1000, baseMs: 1, maxMs: 2 };
+const policy = { attempts: 5, budgetMs: 60_000, baseMs: 1, maxMs: 2 };
 
 function failing(times: number, failure: Omit<Extract<Attempt<string>, { error: unknown }>, "error">) {
   let count = 0;
@@ -28,14 +28,14 @@ describe("withRetry", () => {
   });
 
   it("gives up at once when the service wants more time than there is", async () => {
-    const attempt = failing(9, { repeat: "refused", afterMs: 1001 });
+    const attempt = failing(9, { repeat: "refused", afterMs: 60_001 });
     await expect(withRetry(attempt, { repeatable: true, policy })).rejects.toThrow("attempt 1");
   });
 
   it("stops waiting when aborted, with the reason given", async () => {
     const reason = new Error("enough");
     const controller = new AbortController();
-    const attempt = failing(9, { repeat: "refused", afterMs: 900 });
+    const attempt = failing(9, { repeat: "refused", afterMs: 50_000 });
     const run = withRetry(attempt, { repeatable: true, policy, signal: controller.signal });
     controller.abort(reason);
     await expect(run).rejects.toBe(reason);

@@ -92,7 +92,7 @@ describe("a virtual machine", () => {
     await shell(id, "mkdir /tmp/www && echo hello > /tmp/www/index.html && httpd -p 127.0.0.1:8080 -h /tmp/www");
     const address = (await host.call("GET", `${collection}/${id}`)).body.ports[0].url;
     const get = async (path: string) => {
-      const reply = await request(address + path);
+      const reply = await request(address + path, { reset: true });
       return [reply.statusCode, await reply.body.text()];
     };
     expect(await get("/")).toEqual([200, "hello\n"]);

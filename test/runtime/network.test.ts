@@ -32,7 +32,7 @@ describe("ports", () => {
     expect(opened).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
     expect(await sandbox.openPort(8080)).toBe(opened);
     expect(await sandbox.openPort(9090)).not.toBe(opened);
-    const answer = async () => (await request(`${opened}/x`)).body.text();
+    const answer = async () => (await request(`${opened}/x`, { reset: true })).body.text();
     await expect.poll(answer).toBe("hello GET /x HTTP/1.1");
     await sandbox.stop();
     expect(await answer()).toBe("hello GET /x HTTP/1.1");

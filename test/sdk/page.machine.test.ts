@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -31,7 +32,16 @@ beforeAll(async () => {
   chmodSync(join(folder, "bin", "npx"), 0o755);
   blocks = await shellBlocks();
   host = run(blocks.serve);
-  const [ready] = await once(createInterface(host.stdout!), "line");
+  // Read all the while: a full pipe would hold it up.
+  let said = "";
+  host.stderr!.setEncoding("utf8").on("data", (text) => {
+    said += text;
+  });
+  const lines = createInterface(host.stdout!);
+  const ready = await new Promise<string>((resolve, reject) => {
+    lines.once("line", resolve);
+    lines.once("close", () => reject(new Error(`the host did not start: ${said}`)));
+  });
   expect(JSON.parse(ready)).toMatchObject({ ready: true, caFile: join(data, "tls/ca.pem") });
 });
 
@@ -53,13 +63,17 @@ async function shellBlocks(): Promise<typeof blocks> {
   return { serve: serve.replace("npx", "exec npx"), environment, identity, call };
 }
 
+/** Of those that no system gives to whoever asks for any: nobody else takes it before the host does. */
 async function freePort(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  return String(typeof address === "object" && address?.port);
+  for (;;) {
+    const port = randomInt(15_000, 30_000);
+    const server = createServer();
+    const isFree = new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+    if (await isFree) return String(port);
+  }
 }
 
 /** Only what the page sets is set. */

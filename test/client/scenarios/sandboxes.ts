@@ -204,7 +204,7 @@ export function sandboxScenarios(open: OpenTarget): void {
       const late = await lab.sandboxes.exec(box, {
         command: "sh",
         args: ["-c", "echo a; sleep 600"],
-        timeoutMs: 1_000,
+        timeoutMs: 3_000,
       });
       expect(late).toMatchObject({ timedOut: true, signal: "SIGKILL", stdout: "a\n" });
       expect(await run("echo a", { timeoutMs: 60_000 })).toMatchObject({ timedOut: false, exitCode: 0, stdout: "a\n" });

@@ -9,7 +9,9 @@ import { askOutside, checkScript } from "./guestPrograms";
 import type { KnownSandbox, Ledger } from "./ledger";
 import { keyLabel } from "./sandboxActions";
 
-const sleeperLooks = 5;
+const sleeperLooks = 10;
+/** How late a sandbox may be whose time is over. */
+const endsWithinMs = 60_000;
 
 export interface Audited {
   group: GroupApi;
@@ -24,9 +26,8 @@ export interface Audited {
  * whose creation's answer was lost, and brings the ledger up to date where two possibilities were left.
  */
 export async function auditRecords(audited: Audited): Promise<string[]> {
-  const { group, ledger } = audited;
-  const listedAtMs = Date.now();
-  const records = await group.sandboxes.list();
+  const { ledger } = audited;
+  const { askedAtMs, records, toldAtMs } = await listed(audited);
   const findings: string[] = [];
   const byId = new Map(records.map((record) => [record.id, record]));
   for (const record of records) {
@@ -37,9 +38,9 @@ export async function auditRecords(audited: Audited): Promise<string[]> {
   }
   for (const sandbox of ledger.sandboxes.values()) {
     const record = byId.get(sandbox.id);
-    const isOver = ledger.isOver(sandbox, listedAtMs);
+    const isOver = ledger.isOver(sandbox, askedAtMs);
     if (record && (sandbox.fate === "gone" || isOver)) findings.push(`${sandbox.id} is gone and is ${record.state}`);
-    if (!record && ledger.lives(sandbox, listedAtMs)) findings.push(`${sandbox.id} is lost`);
+    if (!record && ledger.lives(sandbox, toldAtMs)) findings.push(`${sandbox.id} is lost`);
     sandbox.fate = record ? "lives" : "gone";
     // What may end while it is looked at tells nothing.
     if (record && (ledger.lives(sandbox) || !sandbox.endsAtMs)) {
@@ -49,6 +50,20 @@ export async function auditRecords(audited: Audited): Promise<string[]> {
   findings.push(...(await auditSnapshots(audited)), ...(await auditImages(audited)));
   findings.push(...(await auditVolumes(audited)), ...(await auditSecrets(audited)));
   return findings;
+}
+
+/** Once all is gone that was to end by itself, which on a busy machine takes a moment, or does not go. */
+async function listed({ group, ledger }: Audited) {
+  const deadline = Date.now() + endsWithinMs;
+  for (;;) {
+    const askedAtMs = Date.now();
+    const records = await group.sandboxes.list();
+    const toldAtMs = Date.now();
+    const known = records.flatMap(({ id }) => ledger.sandboxes.get(id) ?? []);
+    const isLate = known.some((sandbox) => ledger.isOver(sandbox, askedAtMs));
+    if (!isLate || toldAtMs > deadline) return { askedAtMs, records, toldAtMs };
+    await sleep(200);
+  }
 }
 
 async function auditSandbox(audited: Audited, sandbox: KnownSandbox, record: SandboxView): Promise<string[]> {

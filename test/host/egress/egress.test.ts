@@ -134,9 +134,7 @@ describe("a sandbox", () => {
     await host.call("POST", `${collection}/${id}/stop`);
     await host.call("POST", `${collection}/${id}/resume`);
     await host.shell(id, "touch /tmp/go");
-    await expect
-      .poll(() => host.shell(id, "cat /tmp/got").then(({ stdout }) => stdout), { timeout: 10_000 })
-      .toContain("the site");
+    await expect.poll(() => host.shell(id, "cat /tmp/got").then(({ stdout }) => stdout)).toContain("the site");
     expect(await fetchFrom(id, url)).toContain("the site");
   });
 

@@ -24,7 +24,7 @@ export class AgentHost extends RunningHost {
   /** Runs a line of shell to its end. */
   async shell(id: string, command: string): Promise<{ exitCode: number; stdout: string; stderr: string }> {
     const reply = await this.call("POST", `${groupPath}/sandboxes/${id}/executeShellCommand`, {
-      ...{ command, shell: "/bin/bash", timeoutMs: 20_000 },
+      ...{ command, shell: "/bin/bash", timeoutMs: 110_000 },
     });
     if (reply.status !== 200) throw new Error(`exec: ${reply.text}`);
     return reply.body;

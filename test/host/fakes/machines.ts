@@ -41,7 +41,8 @@ export class FolderVm implements Vm {
 
   crash(reason: string): void {
     this.agent.close();
-    rmSync(this.folder, { recursive: true, force: true });
+    // Again where a program that is just being killed has put something into it.
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
     this.#exit({ reason });
   }
 }

@@ -103,6 +103,6 @@ export class RunningHost {
     await this.disconnect();
     await this.server?.stop();
     this.machines.close();
-    rmSync(this.dataDir, { recursive: true, force: true });
+    rmSync(this.dataDir, { recursive: true, force: true, maxRetries: 10 });
   }
 }

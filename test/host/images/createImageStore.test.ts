@@ -428,7 +428,7 @@ describe("the store", () => {
     await expect(one).rejects.toThrow(/abort/);
     second.abort();
     await expect(two).rejects.toThrow(/abort/);
-    await expect.poll(() => readdir(join(dataDir, "images", ".importing")), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => readdir(join(dataDir, "images", ".importing"))).toEqual([]);
     expect(await store.list()).toEqual([]);
   });
 
@@ -440,7 +440,7 @@ describe("the store", () => {
     const running = stopping.import(`rootfs:${work}/large.tar`, { onProgress: (message) => void onProgress(message) });
     await expect(running).rejects.toThrow(/abort/);
     await expect(stopping.import(`rootfs:${work}/large.tar`)).rejects.toThrow(/abort/);
-    await expect.poll(() => readdir(join(dataDir, "images", ".importing")), { timeout: 10_000 }).toEqual([]);
+    await expect.poll(() => readdir(join(dataDir, "images", ".importing"))).toEqual([]);
   });
 
   it("knows its catalogue", () => {

@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -13,12 +12,11 @@ export interface TestRegistry {
 /** Starts Debian's docker-registry on a free port of this machine; with `htpasswd` (its file's text) it asks who calls. */
 export async function startRegistry(htpasswd?: string): Promise<TestRegistry> {
   const work = await mkdtemp(join(tmpdir(), "registry-"));
-  const host = `127.0.0.1:${await freePort()}`;
   const config = {
     version: 0.1,
-    log: { level: "error", accesslog: { disabled: true } },
+    log: { level: "info", accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: join(work, "storage") }, delete: { enabled: true } },
-    http: { addr: host },
+    http: { addr: "127.0.0.1:0" },
     ...(htpasswd !== undefined && { auth: { htpasswd: { realm: "test", path: join(work, "htpasswd") } } }),
   };
   await writeFile(join(work, "htpasswd"), htpasswd ?? "");
@@ -26,8 +24,11 @@ export async function startRegistry(htpasswd?: string): Promise<TestRegistry> {
   await writeFile(join(work, "config.yml"), JSON.stringify(config));
   const child = spawn("docker-registry", ["serve", join(work, "config.yml")], { stdio: ["ignore", "ignore", "pipe"] });
   let said = "";
+  // It says where it listens; a port that was chosen before might be another's by then.
+  let host: string | undefined;
   child.stderr.setEncoding("utf8").on("data", (text) => {
     said = (said + text).slice(-2000);
+    host ??= /listening on (127\.0\.0\.1:\d+)/.exec(said)?.[1];
   });
   const ended = new Promise<void>((resolve) => {
     child.once("error", (error) => {
@@ -40,7 +41,7 @@ export async function startRegistry(htpasswd?: string): Promise<TestRegistry> {
   void ended.then(() => {
     alive = false;
   });
-  while (!(await answers(host))) {
+  while (host === undefined || !(await answers(host))) {
     if (!alive) throw new Error(`docker-registry did not start: ${said}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
@@ -59,17 +60,4 @@ async function answers(host: string): Promise<boolean> {
     ({ status }) => status === 200 || status === 401,
     () => false,
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() =>
-        typeof address === "object" && address ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
-  });
 }

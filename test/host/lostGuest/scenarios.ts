@@ -52,7 +52,7 @@ export function lostGuestScenarios(name: string, open: () => Promise<LostGuestTa
 
     /** What is recorded of the sandbox once it has failed. */
     async function failure(): Promise<string> {
-      await expect.poll(async () => (await sandbox.refresh()).state, { timeout: 20_000 }).toBe("Failed");
+      await expect.poll(async () => (await sandbox.refresh()).state).toBe("Failed");
       const path = `${group.id.replace("/providers/Microsoft.App", "")}/sandboxes/${sandbox.id}`;
       return JSON.stringify((await target.host.call("GET", path)).body);
     }
@@ -98,7 +98,7 @@ export function lostGuestScenarios(name: string, open: () => Promise<LostGuestTa
       expect((await sandbox.refresh()).state).toBe("Running");
       // Programs end with their callers, and a file that was not written whole is none.
       const left = "ps | grep 'slee[p] 98765'; ls -A /tmp | grep -v large";
-      await expect.poll(async () => (await sandbox.exec(left)).stdout, { timeout: 10_000 }).toBe("begun\n");
+      await expect.poll(async () => (await sandbox.exec(left)).stdout).toBe("begun\n");
     });
   });
 }

@@ -20,7 +20,7 @@ beforeEach(async () => {
 afterEach(() => host.close());
 
 async function fetchText(url: string): Promise<{ status: number; text: string }> {
-  const agent = new Agent({ connect: { timeout: 2_000 } });
+  const agent = new Agent();
   const { statusCode, body } = await request(url, { dispatcher: agent });
   const answer = { status: statusCode, text: await body.text() };
   await agent.close();
@@ -212,7 +212,8 @@ describe("a host that serves TLS", () => {
     }
     const { id, ports } = await call("PUT", collection, { sourcesRef, ports: [{ port: 8080, auth: {} }] });
     await call("POST", `${collection}/${id}/executeShellCommand`, {
-      command: `nohup setsid bash -c '${perlServer(8080, "safe").replaceAll("'", "'\\''")}' >/dev/null 2>&1 & sleep 1`,
+      command: `nohup setsid bash -c '${perlServer(8080, "safe").replaceAll("'", "'\\''")}' >/dev/null 2>&1 & until exec 3<>/dev/tcp/127.0.0.1/8080; do sleep 0.05; done 2>/dev/null`,
+      shell: "/bin/bash",
     });
     expect(ports[0]?.url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
     const refused = await request(ports[0]!.url, { dispatcher });

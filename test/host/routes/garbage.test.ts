@@ -11,6 +11,7 @@ describe("garbage", () => {
   afterEach(() => host.close());
 
   const imported = async (base: string) => (await host.call("PUT", collection, { image: { base } })).body;
+  const stateOf = async (id: string) => (await host.call("GET", `${collection}/${id}`)).body.status.state;
   const collect = async (body?: object) => (await host.call("POST", "/gc", body)).body;
   const kept = () => [...host.shelf.images.values()].map(({ reference }) => reference).sort();
 
@@ -55,7 +56,7 @@ describe("garbage", () => {
   });
 
   test("is not the template of an image that stays, nor the file that two images share", async () => {
-    const [a, b] = await Promise.all(["a", "b"].map(imported));
+    const [a, b] = [await imported("a"), await imported("b")];
     await host.sandbox({ sourcesRef: { diskImage: { id: a.id } } });
     const [first, second] = [...host.shelf.images.values()];
     second!.rootfsDigest = first!.rootfsDigest;
@@ -106,7 +107,7 @@ describe("garbage", () => {
       for (let round = 0; round < 4; round++) {
         // Of three images, so that each is made, used and dropped by several at once.
         const image = await imported(`shared-${number % 3}`);
-        expect(image.status.state).toBe("Ready");
+        await expect.poll(() => stateOf(image.id)).toBe("Ready");
         const sandbox = await host.sandbox({ sourcesRef: { diskImage: { id: image.id } } });
         await host.call("DELETE", `${collection}/${image.id}`);
         expect(kept()).toContain(`shared-${number % 3}`);

@@ -171,7 +171,9 @@ describe("processes", () => {
       count += 1;
       if (count === 2) socket.close(1000);
     });
-    expect(frames).toMatchObject([1, 2].map(() => ({ type: "processes", processes: [{ pid: 12, name: "sleep" }] })));
+    expect(frames.slice(0, 2)).toMatchObject(
+      [1, 2].map(() => ({ type: "processes", processes: [{ pid: 12, name: "sleep" }] })),
+    );
   });
 
   test("of a guest that fills its files with nonsense are nonsense of bounded size", async () => {

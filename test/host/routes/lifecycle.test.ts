@@ -2,6 +2,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { openDatabase } from "../../../provider/host/store/database";
+import { SandboxStore } from "../../../provider/host/store/sandboxStore";
 import { groupPath, RunningHost } from "../fakes/runningHost";
 
 const sandboxes = `${groupPath}/sandboxes`;
@@ -130,29 +132,34 @@ describe("a lifecycle", () => {
   });
 
   test("counts from the moment on that a sandbox runs, however long that took", async () => {
-    host.machines.beforeClone = () => sleep(1_200);
-    const lifecycle = idleAfter(1);
+    host.machines.beforeClone = () => sleep(3_300);
+    const lifecycle = idleAfter(3);
     const made = await call("PUT", sandboxes, {
       sourcesRef: { diskImage: { name: "ubuntu", isPublic: true } },
       lifecycle,
     });
     expect(made.body.state).toBe("Running");
     expect((await post(made.body.id, "executeShellCommand", { command: "echo used" })).body.stdout).toBe("used\n");
-    await expect.poll(async () => (await view(made.body.id)).state, { timeout: 5_000 }).toBe("Stopped");
+    await expect.poll(async () => (await view(made.body.id)).state).toBe("Stopped");
   });
 
   test("counts programs under way and files as use, looking at it as none", async () => {
     const [used, looked] = [
-      await host.sandbox({ lifecycle: idleAfter(0.4) }),
-      await host.sandbox({ lifecycle: idleAfter(0.4) }),
+      await host.sandbox({ lifecycle: idleAfter(3) }),
+      await host.sandbox({ lifecycle: idleAfter(3) }),
     ];
-    const running = post(used, "executeShellCommand", { command: "sleep 1.2" });
-    for (let round = 0; round < 8; round++) {
-      await Promise.all([sleep(100), view(looked), call("GET", `${sandboxes}/${looked}/stats`)]);
-    }
-    expect([(await view(used)).state, (await view(looked)).state]).toEqual(["Running", "Stopped"]);
+    const running = post(used, "executeShellCommand", { command: "while [ ! -e go ]; do sleep 0.05; done" });
+    // The other one's time would have been over before.
+    await expect
+      .poll(async () => {
+        await call("GET", `${sandboxes}/${looked}/stats`);
+        return (await view(looked)).state;
+      })
+      .toBe("Stopped");
+    expect((await view(used)).state).toBe("Running");
+    writeFileSync(join(host.machines.vms.get(used)!.folder, "go"), "");
     expect((await running).body.exitCode).toBe(0);
-    for (let round = 0; round < 8; round++) {
+    for (const end = Date.now() + 4_500; Date.now() < end; ) {
       await Promise.all([sleep(100), call("GET", `${sandboxes}/${used}/files/list?path=/tmp`)]);
     }
     expect((await view(used)).state).toBe("Running");
@@ -161,7 +168,7 @@ describe("a lifecycle", () => {
 
   test("deletes a sandbox after its stop, or after its creation", async () => {
     const policy = (trigger: string) => ({
-      autoDeletePolicy: { enabled: true, deleteIntervalInSeconds: 0.3, trigger },
+      autoDeletePolicy: { enabled: true, deleteIntervalInSeconds: 1, trigger },
     });
     const young = await host.sandbox({ lifecycle: policy("AfterCreation") });
     const stopped = await host.sandbox({ lifecycle: policy("AfterSuspend") });
@@ -173,16 +180,20 @@ describe("a lifecycle", () => {
   });
 
   test("goes on after a restart of the host, its time passing meanwhile", async () => {
-    const id = await host.sandbox({ lifecycle: idleAfter(0.8) });
+    const id = await host.sandbox({ lifecycle: idleAfter(3600) });
     const old = await host.sandbox({
-      lifecycle: { autoDeletePolicy: { enabled: true, deleteIntervalInSeconds: 0.5, trigger: "AfterCreation" } },
+      lifecycle: { autoDeletePolicy: { enabled: true, deleteIntervalInSeconds: 3600, trigger: "AfterCreation" } },
     });
     await host.disconnect();
     await host.server.stop();
-    await sleep(900);
+    const database = openDatabase(host.dataDir);
+    const store = new SandboxStore(database);
+    const hoursAgo = new Date(Date.now() - 2 * 3600_000).toISOString();
+    for (const record of store.all()) store.put({ ...record, createdAt: hoursAgo, lastActiveAt: hoursAgo });
+    database.close();
     await host.start();
-    await expect.poll(async () => (await view(id)).state, { timeout: 500 }).toBe("Stopped");
-    await expect.poll(async () => (await call("GET", `${sandboxes}/${old}`)).status, { timeout: 500 }).toBe(404);
+    await expect.poll(async () => (await view(id)).state).toBe("Stopped");
+    await expect.poll(async () => (await call("GET", `${sandboxes}/${old}`)).status).toBe(404);
   });
 
   test("is tried again when it fails, and bothers nobody meanwhile", async () => {

@@ -189,7 +189,7 @@ export function describeDriver(name: string, target: ContractTarget): void {
       const vm = await earlier.clone(template, { vmId: id });
       await earlier.close();
       process.kill(vm.pid, "SIGKILL");
-      await expect.poll(() => driver.adopt(id), { timeout: 20_000 }).toBeUndefined();
+      await expect.poll(() => driver.adopt(id)).toBeUndefined();
       await driver.destroy(id);
       expect(await driver.listVms()).not.toContain(id);
     });
@@ -201,7 +201,7 @@ export function describeDriver(name: string, target: ContractTarget): void {
       const script = "(setsid sleep 98765 &) ; setsid sh -c 'sleep 98765 & sleep 98765' & sleep 98765";
       const result = await shell(vm.agent, script, { timeoutMs: 500 });
       expect(result).toMatchObject({ timedOut: true, exitCode: null, signal: "SIGKILL" });
-      await expect.poll(() => guestProcesses(vm.agent), { timeout: 5000 }).not.toContain("sleep 98765");
+      await expect.poll(() => guestProcesses(vm.agent)).not.toContain("sleep 98765");
       await vm.destroy();
     });
 

@@ -211,7 +211,7 @@ export function volumeScenarios(name: string, machines: VolumeMachines): void {
       const script = "dd if=/dev/zero of=f bs=65536 count=48 2>/dev/null; exec 3< f; rm f; wc -c <&3; ls";
       expect((await shell(id, script, mountpoint)).stdout.trim()).toBe("3145728");
       const again =
-        "for n in 1 2 3 4 5 6 7 8 9 10; do dd if=/dev/zero of=g bs=65536 count=48 2>/dev/null && exit 0; sleep 0.1; done; exit 1";
+        "for n in $(seq 300); do dd if=/dev/zero of=g bs=65536 count=48 2>/dev/null && exit 0; sleep 0.1; done; exit 1";
       expect((await shell(id, again, mountpoint)).exitCode).toBe(0);
       await remove(id);
     });

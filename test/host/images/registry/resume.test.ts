@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readdir, rm, utimes } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -13,9 +13,9 @@ import { closeScriptedRegistries, noise, sendPart, startBreakingLine, startScrip
 const layerBytes = 3_000_000;
 const cutAt = 1_200_000;
 /** With the connection goes what the client had not taken out of its buffer. */
-const fromCut = expect.stringMatching(/^bytes=1[12]\d{5}-$/);
+const fromCut = expect.stringMatching(/^bytes=1\d{6}-$/);
 const limits = { retryPauseMs: 10, tries: 3 };
-const impatient = { ...limits, stallMs: 500 };
+const impatient = { ...limits, stallMs: 2000 };
 
 let work: string;
 let dataDir: string;
@@ -40,7 +40,7 @@ describe("a download that was cut", () => {
     expect(image.digest).toBe(registry.digest);
     const starts = registry.layerRequests.map((range) => Number(/\d+/.exec(range ?? "0")?.[0]));
     expect(starts.length).toBeGreaterThan(limits.tries);
-    expect(starts.slice(1).every((start, index) => start > (starts[index] as number) + 1024 ** 2)).toBe(true);
+    expect(starts.slice(1).every((start, index) => start > (starts[index] as number) + 1_000_000)).toBe(true);
     expect(progress).toContainEqual(expect.stringMatching(/; trying again from byte 1\d{6}$/));
     expect(progress).toContainEqual(expect.stringMatching(/downloaded \d of \d MB/));
     await expectNoDownloads();
@@ -59,7 +59,7 @@ describe("a download that was cut", () => {
     const registry = await startScriptedRegistry(layerBytes, (layer, call) => {
       if (call.number > 1) return sendPart(layer, call);
       let at = 0;
-      const drip = setInterval(() => call.response.write(layer.subarray(at, ++at)), 20);
+      const drip = setInterval(() => call.response.write(layer.subarray(at, ++at)), 100);
       call.response.on("close", () => clearInterval(drip));
     });
     await createImageStore({ dataDir, limits: impatient }).import(registry.reference);
@@ -118,7 +118,7 @@ describe("a download that comes to nothing", () => {
     ],
     [
       "stalled",
-      /nothing more came for 0.5 s/,
+      /nothing more came for 2 s/,
       (layer: Buffer, call: Parameters<typeof sendPart>[1]) => void call.response.write(layer.subarray(0, 10)),
     ],
   ])("is given up after so many tries when it is %s, with the reason", async (_, message, send) => {
@@ -153,16 +153,16 @@ describe("a download that comes to nothing", () => {
       [new SandboxesError("HostUnavailable", "The host is stopping"), 1],
       [undefined, 0],
     ] as const) {
+      const pulls = join(dataDir, "images", ".pulls");
       const abort = new AbortController();
-      const onProgress = (message: string) =>
-        message.startsWith("reading") || setTimeout(() => abort.abort(reason), 200);
+      const asked = registry.layerRequests.length;
       const pulling = createImageStore({ dataDir, limits });
-      const given = pulling.import(registry.reference, {
-        signal: abort.signal,
-        onProgress: (message) => void onProgress(message),
-      });
-      await expect(given).rejects.toThrow();
-      await expect.poll(() => readdir(join(dataDir, "images", ".pulls"))).toHaveLength(left);
+      const given = expect(pulling.import(registry.reference, { signal: abort.signal })).rejects.toThrow();
+      await expect.poll(() => registry.layerRequests.length).toBe(asked + 1);
+      await expect.poll(() => bytesBelow(pulls)).toBeGreaterThan(0);
+      abort.abort(reason);
+      await given;
+      await expect.poll(() => readdir(pulls)).toHaveLength(left);
     }
   });
 
@@ -227,6 +227,13 @@ it("arrives from Debian's registry over a line that breaks all the time", async 
     await registry.close();
   }
 });
+
+async function bytesBelow(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(files.map(async (entry) => (await stat(join(entry.parentPath, entry.name))).size));
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
 
 async function expectNoDownloads(): Promise<void> {
   expect(await readdir(join(dataDir, "images", ".pulls"))).toEqual([]);

@@ -50,10 +50,10 @@ export function describeClones(guest: () => RealGuest): void {
   });
 
   describe("the clock of a guest", () => {
-    /** How far it is behind the host's, ms: known as well as the quickest of some questions is quick. */
+    /** How far it is behind the host's, ms: known as well as the quickest question so far was quick, at last by 50 ms. */
     async function lag({ agent }: Vm): Promise<{ least: number; most: number }> {
       const found = { least: Number.NEGATIVE_INFINITY, most: Number.POSITIVE_INFINITY };
-      for (let question = 0; question < 20; question++) {
+      for (let question = 0; question < 20 || found.most - found.least > 50; question++) {
         const asked = Date.now();
         await agent.writeFile("/dev/shm/now", bytesOf("x"));
         const answered = Date.now();
@@ -64,12 +64,18 @@ export function describeClones(guest: () => RealGuest): void {
       return found;
     }
 
+    /** What it is told is late by what its answer took: on a busy machine that may be more than the 50 ms. */
     async function expectOnTime(vm: Vm): Promise<void> {
+      let tookMs = 0;
+      const refresh = async (...told: Parameters<Vm["agent"]["refresh"]>) => {
+        const asked = performance.now();
+        await vm.agent.refresh(...told);
+        tookMs = performance.now() - asked;
+      };
+      await refreshGuest(randomUUID(), { agent: { ...vm.agent, refresh } });
       const { least, most } = await lag(vm);
-      expect(least).toBeLessThanOrEqual(50);
+      expect(least).toBeLessThanOrEqual(Math.max(50, tookMs));
       expect(most).toBeGreaterThanOrEqual(-50);
-      // Else the two above say nothing.
-      expect(most - least).toBeLessThanOrEqual(50);
     }
 
     it("is the host's within 50 ms when it is handed out, after a pause and after sleeping on disk", async () => {
@@ -78,17 +84,14 @@ export function describeClones(guest: () => RealGuest): void {
       const vm = await driver.clone(template, { vmId: id, paused: true });
       await sleep(1500);
       await vm.resume();
-      await refreshGuest(randomUUID(), vm);
       await expectOnTime(vm);
       await vm.pause();
       await sleep(1500);
       await vm.resume();
-      await refreshGuest(randomUUID(), vm);
       await expectOnTime(vm);
       await driver.suspend(id);
       await sleep(1500);
       const again = await driver.wake(id);
-      await refreshGuest(randomUUID(), again);
       await expectOnTime(again);
       await again.destroy();
     });

@@ -78,9 +78,8 @@ export function describePrograms(guest: () => RealGuest): void {
       }
       await earlier.close();
       const vm = await driver.adopt("left-behind");
-      const running = await guestProcesses(vm!.agent);
-      expect(running).toContain(`sleep ${detached}`);
-      expect(running).not.toContain(`sleep ${bound}`);
+      await expect.poll(() => guestProcesses(vm!.agent)).not.toContain(`sleep ${bound}`);
+      expect(await guestProcesses(vm!.agent)).toContain(`sleep ${detached}`);
       await vm!.destroy();
     });
   });

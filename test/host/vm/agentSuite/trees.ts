@@ -19,8 +19,8 @@ export function describeTrees(guest: () => RealGuest): void {
     const { stdout } = await shell(guest().agent, "cat /proc/[0-9]*/cmdline 2>/dev/null");
     return stdout.split("\0").filter((argument) => argument.includes(mark));
   };
-  const started = (mark: string) => expect.poll(() => running(mark), { timeout: 10_000 }).not.toEqual([]);
-  const gone = (mark: string) => expect.poll(() => running(mark), { timeout: 10_000 }).toEqual([]);
+  const started = (mark: string) => expect.poll(() => running(mark)).not.toEqual([]);
+  const gone = (mark: string) => expect.poll(() => running(mark)).toEqual([]);
 
   describe.each(stubborn)("a program that is %s", (_name, script) => {
     const request = (mark: string) => ({
@@ -59,7 +59,7 @@ export function describeTrees(guest: () => RealGuest): void {
       const mark = sleepMark();
       const result = await shell(guest().agent, `sleep ${mark} & echo $!; exit 3`);
       expect(result).toMatchObject({ stdout: expect.stringMatching(/^\d+\n$/), exitCode: 3 });
-      expect(await running(mark)).toHaveLength(1);
+      await expect.poll(() => running(mark)).toHaveLength(1);
       await run(guest().agent, ["kill", result.stdout.trim()]);
       await gone(mark);
     });

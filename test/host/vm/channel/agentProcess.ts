@@ -41,7 +41,7 @@ export async function startAgent(): Promise<AgentProcess> {
     pid: child.pid!,
     folder,
     open,
-    connect: async () => connectGuestAgent(await open(), { helloTimeoutMs: 10_000 }),
+    connect: async () => connectGuestAgent(await open(), { helloTimeoutMs: 60_000 }),
     stop: async () => {
       await end(child);
       rmSync(folder, { recursive: true, force: true });

@@ -125,11 +125,15 @@ test("programs stand still while the tree is read, and go on when another starts
   const count = () => lstatSync(counter, { throwIfNoEntry: false })?.size ?? 0;
   await until(() => count() > 5);
   const reading = await agent.archive(tree);
-  // Whatever was under way when they were stopped.
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  // Whatever was under way when they were stopped comes to its end.
+  await expect
+    .poll(async () => {
+      const before = count();
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return count() - before;
+    })
+    .toBe(0);
   const frozen = count();
-  await new Promise((resolve) => setTimeout(resolve, 200));
-  expect(count()).toBe(frozen);
   reading.destroy();
   await until(() => count() > frozen + 5);
   const again = await agent.archive(tree);

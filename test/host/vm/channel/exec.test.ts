@@ -29,7 +29,7 @@ const isRoot = process.getuid?.() === 0;
 beforeAll(async () => {
   process_ = await startAgent();
   socket = await process_.open();
-  agent = await connectGuestAgent(socket, { helloTimeoutMs: 10_000 });
+  agent = await connectGuestAgent(socket, { helloTimeoutMs: 60_000 });
 });
 afterAll(async () => {
   agent?.close();

@@ -35,26 +35,26 @@ function guest(options: { answerFrom?: number; before?: Buffer; version?: number
 
 test("the host repeats HELLO until the guest listens", async () => {
   const { host, hellos } = guest({ answerFrom: 3 });
-  await shakeHands(host, { helloTimeoutMs: 10_000 });
-  expect(hellos()).toBe(3);
+  await shakeHands(host, { helloTimeoutMs: 60_000 });
+  // One more may have left before the answer was heard.
+  expect(hellos()).toBeGreaterThanOrEqual(3);
 });
 
 test("rests of an earlier connection before the answer are skipped, and bytes behind it are kept", async () => {
   const before = Buffer.concat([encodeFrame(2, 19, Buffer.alloc(maxPayloadBytes, 7)).subarray(5), magic]);
   for (const step of [1000, before.length + 20]) {
     const { host } = guest({ before, step });
-    const rest = [await shakeHands(host, { helloTimeoutMs: 10_000 })];
+    const rest = [await shakeHands(host, { helloTimeoutMs: 60_000 })];
     host.on("data", (chunk: Buffer) => rest.push(chunk));
     host.resume();
-    await turn();
-    await turn();
+    while (Buffer.concat(rest).length < "rest".length) await turn();
     expect(Buffer.concat(rest).toString()).toBe("rest");
   }
 });
 
 test("a guest of another version is refused by name", async () => {
   const { host } = guest({ version: 9 });
-  await expect(connectGuestAgent(host, { helloTimeoutMs: 10_000 })).rejects.toMatchObject({
+  await expect(connectGuestAgent(host, { helloTimeoutMs: 60_000 })).rejects.toMatchObject({
     code: "GuestFailed",
     message: expect.stringContaining("version 9"),
   });
@@ -77,7 +77,7 @@ test("a guest that sends without end but no answer is given up", async () => {
     .on("error", () => {})
     .resume();
   flood();
-  await expect(connectGuestAgent(host, { helloTimeoutMs: 10_000 })).rejects.toMatchObject({
+  await expect(connectGuestAgent(host, { helloTimeoutMs: 60_000 })).rejects.toMatchObject({
     message: expect.stringContaining("no answer but other bytes"),
   });
   other.destroy();
@@ -87,11 +87,11 @@ test("an abort while waiting rejects with its reason", async () => {
   const { host } = guest({ answerFrom: Number.POSITIVE_INFINITY });
   const reason = new Error("enough");
   await expect(
-    connectGuestAgent(host, { helloTimeoutMs: 10_000, signal: AbortSignal.any([AbortSignal.abort(reason)]) }),
+    connectGuestAgent(host, { helloTimeoutMs: 60_000, signal: AbortSignal.any([AbortSignal.abort(reason)]) }),
   ).rejects.toBe(reason);
   const later = new AbortController();
   const connecting = connectGuestAgent(guest({ answerFrom: 99 }).host, {
-    helloTimeoutMs: 10_000,
+    helloTimeoutMs: 60_000,
     signal: later.signal,
   });
   later.abort(reason);
@@ -100,7 +100,7 @@ test("an abort while waiting rejects with its reason", async () => {
 
 test("the last words of a guest that could not start are told", async () => {
   const { host, other } = guest({ answerFrom: Number.POSITIVE_INFINITY });
-  const connecting = connectGuestAgent(host, { helloTimeoutMs: 10_000 });
+  const connecting = connectGuestAgent(host, { helloTimeoutMs: 60_000 });
   const reason = Buffer.from("mount /dev/vda: Invalid argument\x1b[31m");
   other.end(encodeFrame(0, frameType.fatal, Buffer.concat([magic, reason])));
   await expect(connecting).rejects.toMatchObject({
@@ -111,7 +111,7 @@ test("the last words of a guest that could not start are told", async () => {
 
 test("a connection that closes while waiting is told", async () => {
   const { host, other } = guest({ answerFrom: Number.POSITIVE_INFINITY });
-  const connecting = connectGuestAgent(host, { helloTimeoutMs: 10_000 });
+  const connecting = connectGuestAgent(host, { helloTimeoutMs: 60_000 });
   other.end();
   await expect(connecting).rejects.toMatchObject({ code: "GuestFailed" });
 });

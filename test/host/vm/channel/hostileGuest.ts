@@ -34,7 +34,7 @@ export async function hostileGuest(
       guest.write(encodeFrame(0, frameType.helloAck, ack));
     }
   });
-  return { agent: await connectGuestAgent(host, { helloTimeoutMs: 10_000 }), host, guest };
+  return { agent: await connectGuestAgent(host, { helloTimeoutMs: 60_000 }), host, guest };
 }
 
 /** Fields as a guest sends them. */

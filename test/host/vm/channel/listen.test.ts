@@ -124,7 +124,7 @@ async function hostileGuest(frames: Buffer[]): Promise<GuestAgent> {
     guest.write(Buffer.concat([encodeFrame(0, frameType.helloAck, ack), ...frames]));
     guest.resume();
   });
-  return connectGuestAgent(host, { helloTimeoutMs: 10_000 });
+  return connectGuestAgent(host, { helloTimeoutMs: 60_000 });
 }
 
 function pair(): [Duplex, Duplex] {

@@ -17,8 +17,9 @@ afterEach(async () => {
 test("a new host ends what ran for the old one, and keeps what finished calls left behind", async () => {
   const [running, left] = [uniqueSeconds(), uniqueSeconds()];
   const socket = await process_.open();
-  const first = await connectGuestAgent(socket, { helloTimeoutMs: 10_000 });
+  const first = await connectGuestAgent(socket, { helloTimeoutMs: 60_000 });
   await shell(first, `setsid sleep ${left} >/dev/null 2>&1 &`);
+  await until(() => processesWith(left).length > 0);
   const argv = ["/bin/sh", "-c", `trap '' TERM; sleep ${running} & sleep ${running}`];
   const program = await first.exec({ argv, env });
   await until(() => processesWith(running).length >= 2);
@@ -35,7 +36,7 @@ test("a new host ends what ran for the old one, and keeps what finished calls le
 
 test("a host that was cut off in the middle of a frame does not disturb the next one", async () => {
   const socket = await process_.open();
-  await connectGuestAgent(socket, { helloTimeoutMs: 10_000 });
+  await connectGuestAgent(socket, { helloTimeoutMs: 60_000 });
   socket.write(encodeFrame(2, frameType.open, Buffer.alloc(60_000)).subarray(0, 777));
   const second = await process_.connect();
   expect((await shell(second, "echo works")).stdout).toBe("works\n");

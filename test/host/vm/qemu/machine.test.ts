@@ -51,7 +51,13 @@ describe("the process of a VM", () => {
     expect(readFileSync(`/proc/${vm.pid}/limits`, "utf8")).toMatch(/^Max core file size\s+0\s+0/m);
     expect(readFileSync(`/proc/${vm.pid}/environ`, "utf8")).toBe("");
     const allowed = /^(socket:|anon_inode:|pipe:|\/dev\/(null|kvm|ptmx))|^\/memfd|\.squashfs$|\/(qemu\.log|state|ram)$/;
-    const files = readdirSync(`/proc/${vm.pid}/fd`).map((fd) => readlinkSync(`/proc/${vm.pid}/fd/${fd}`));
+    const files = readdirSync(`/proc/${vm.pid}/fd`).flatMap((fd) => {
+      try {
+        return [readlinkSync(`/proc/${vm.pid}/fd/${fd}`)];
+      } catch {
+        return []; // It was closed while we looked.
+      }
+    });
     expect(files.filter((file) => !allowed.test(file))).toEqual([]);
     await vm.destroy();
   });
@@ -73,7 +79,9 @@ describe("the process of a VM", () => {
     const id = nextId();
     const vm = await driver.clone(template, { vmId: id, cpuMillis: 500 });
     expect(readFileSync(`/proc/${vm.pid}/cgroup`, "utf8")).toContain(`-${id}`);
-    const [before, started] = [processorMs(vm.pid), performance.now()];
+    // Read from outside inwards: what a busy machine puts between two readings only makes the share larger.
+    const started = performance.now();
+    const before = processorMs(vm.pid);
     await shell(vm.agent, "timeout 2 sh -c 'while :; do :; done'");
     expect(processorMs(vm.pid) - before).toBeLessThanOrEqual((performance.now() - started) * 0.5 + 100);
     await vm.destroy();
@@ -92,7 +100,7 @@ describe("the process of a VM", () => {
     for (const vm of [first, second]) expect((await run(vm.agent, ["echo", "alive"])).stdout).toBe("alive\n");
     await first.destroy();
     await second.destroy();
-    expect(existsSync(`/proc/${first.pid}/cmdline`) && readFileSync(`/proc/${first.pid}/cmdline`, "utf8")).toBeFalsy();
+    expect(processesOf(join(dataDirectory, "vms"))).toEqual([]);
   });
 });
 
@@ -160,8 +168,8 @@ describe("a template", () => {
     };
     const other = { ...spec, diskMiB: 65 };
     await expect(driver.ensureTemplate(other, { signal: giveUp.signal, onProgress })).rejects.toThrow("enough");
-    await expect.poll(() => readdirSync(join(dataDirectory, "templates")), { timeout: 5000 }).toEqual([template.key]);
-    expect(processesOf(join(dataDirectory, "templates", ".build"))).toEqual([]);
+    await expect.poll(() => readdirSync(join(dataDirectory, "templates"))).toEqual([template.key]);
+    await expect.poll(() => processesOf(join(dataDirectory, "templates", ".build"))).toEqual([]);
   });
 
   it("is refused with the reason when a warm-up command fails", async () => {
@@ -185,7 +193,7 @@ describe("a machine whose KVM cannot run the kernel", () => {
     const assumed = { accelerator: "kvm", isolation: "hardware", isApart: true } as const;
     const accelerator = { ...assumed, reason: "assumed by the test" };
     const folder = join(base, "kvm");
-    const bold = await createQemuDriver({ dataDirectory: folder, accelerator, bootLimitMs: 10_000 });
+    const bold = await createQemuDriver({ dataDirectory: folder, accelerator, bootLimitMs: 30_000 });
     const vm = await bold.boot(spec, { vmId: "bold" });
     expect((await run(vm.agent, ["echo", "up"])).stdout).toBe("up\n");
     if (bold.capabilities.accelerator === "tcg") {

@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { Template, TemplateSpec, Vm, VmDriver } from "../../../../provider/host/vm/driver";
 import { openProcessorShares } from "../../../../provider/host/vm/processorShare";
@@ -66,9 +67,9 @@ test.each([
 
     const again = await driver.wake(id);
     expect(await readNonce(again)).toBe(nonce);
-    const running = await guestProcesses(again.agent);
-    expect(running).toContain("sleep 98761");
-    expect(running).toContain("sleep 98762");
+    for (const program of ["sleep 98761", "sleep 98762"]) {
+      await expect.poll(() => guestProcesses(again.agent)).toContain(program);
+    }
     expect(await driver.suspended(id)).toBeUndefined();
 
     // And once more: what it maps now is no template.
@@ -132,9 +133,12 @@ test("a VM goes on when it could not be suspended", async () => {
   const vm = await driver.clone(template, { vmId: id });
   const nonce = await writeNonce(vm);
   const given = new AbortController();
-  const suspending = driver.suspend(id, { signal: given.signal });
-  setTimeout(() => given.abort(new Error("changed my mind")), 60);
-  await expect(suspending).rejects.toThrow("changed my mind");
+  const refused = expect(driver.suspend(id, { signal: given.signal })).rejects.toThrow("changed my mind");
+  // In the midst of its memory, however fast this machine is.
+  const memory = join(folder, "vms", id, "saved.new", "ram");
+  while (!statSync(memory, { throwIfNoEntry: false })?.blocks) await setImmediate();
+  given.abort(new Error("changed my mind"));
+  await refused;
   expect(vm.paused).toBe(false);
   expect(await readNonce(vm)).toBe(nonce);
   await writeFile(join(folder, "no-folder"), "");
@@ -164,7 +168,7 @@ test("a copy outlives its VM and makes as many as wished, each an individual", a
     copies.map(async (copy) => {
       await copy.agent.refresh(newIdentity());
       expect(await readNonce(copy)).toBe(nonce);
-      expect(await guestProcesses(copy.agent)).toContain("sleep 98763");
+      await expect.poll(() => guestProcesses(copy.agent)).toContain("sleep 98763");
       expect((await run(copy.agent, ["ls", "/dev/shm/later"])).exitCode).not.toBe(0);
       return (await shell(copy.agent, "head -c 32 /dev/urandom | sha256sum; cat /etc/machine-id")).stdout.split("\n");
     }),
