@@ -75,7 +75,7 @@ def environment_entrypoint_and_command_are_taken():
 def a_stopped_sandbox_keeps_its_programs():
     with a_group() as group:
         sandbox = a_sandbox(group)
-        output(sandbox, "nohup sh -c 'while :; do echo tick >> /tmp/ticks; sleep 0.1; done' > /dev/null 2>&1 & echo $!")
+        output(sandbox, "nohup sh -c 'while :; do echo tick >> /tmp/ticks; sleep 0.1; done' > /dev/null 2>&1 & until test -s /tmp/ticks; do sleep 0.1; done")
         sandbox.begin_stop(**often).result()
         found = sandbox.get()
         equal((found.state, found.state_details.stopped_reason), ("Stopped", "UserStopped"))
