@@ -1,6 +1,7 @@
 import type { CallOptions } from "../client/http";
 import type { SandboxApi } from "../client/sandboxApi";
 import type { GroupView, Isolation } from "../client/wire/groups";
+import { type AzureSource, azureSourceContent } from "./azureSource";
 import { ImageSources } from "./imageSource";
 import { type Lifecycle, lifecycleContent } from "./lifecycle";
 import { type Egress, egressContent, type PortSpec, portContent } from "./network";
@@ -38,6 +39,9 @@ export interface CopySandboxOptions extends SandboxSettings {
   snapshot: Snapshot | string;
 }
 
+/** On Azure only. */
+export interface AzureSandboxOptions extends SandboxSettings, AzureSource {}
+
 export interface ListOptions extends CallOptions {
   /** Only sandboxes that carry all of these. */
   labels?: Record<string, string>;
@@ -67,11 +71,11 @@ export class Group {
   }
 
   /** Resolves when programs can run in it. The caller deletes it, or has `await using` do so. */
-  async createSandbox(options: CreateSandboxOptions | CopySandboxOptions): Promise<Sandbox> {
+  async createSandbox(options: CreateSandboxOptions | CopySandboxOptions | AzureSandboxOptions): Promise<Sandbox> {
     const { labels, ports, egress, lifecycle, signal } = options;
     const api = this.#api.group(this.name);
     const content = {
-      ...("snapshot" in options ? copyContent(options) : await this.#imageContent(options)),
+      ...(await this.#sourceContent(options)),
       labels,
       ports: ports?.map(portContent),
       egressPolicy: egress && egressContent(egress),
@@ -106,6 +110,11 @@ export class Group {
   /** Lets running calls end and closes the connections; sandboxes go on. Only for those who want to wait for it. */
   close(): Promise<void> {
     return this.#api.close();
+  }
+
+  async #sourceContent(options: CreateSandboxOptions | CopySandboxOptions | AzureSandboxOptions) {
+    if ("snapshot" in options) return copyContent(options);
+    return "image" in options ? this.#imageContent(options) : azureSourceContent(options);
   }
 
   async #imageContent({ image, resources, env, signal, onProgress }: CreateSandboxOptions) {

@@ -1,11 +1,12 @@
 export { type ErrorCode, isSandboxesError, SandboxesError } from "../client/errors";
 export type { ExecExit } from "../client/execExit";
 export type { Isolation } from "../client/wire/groups";
+export type { AzureSource } from "./azureSource";
 export { type ConnectOptions, connect } from "./connect";
 export type { Command, ExecOptions, ExecResult, StdinSource } from "./exec";
 export { ExecFailure } from "./execFailure";
 export type { FileInfo, RemoveOptions, SandboxFiles, WriteFileOptions } from "./files";
-export type { CopySandboxOptions, CreateSandboxOptions, Group, ListOptions } from "./group";
+export type { AzureSandboxOptions, CopySandboxOptions, CreateSandboxOptions, Group, ListOptions } from "./group";
 export type { Lifecycle } from "./lifecycle";
 export type { Egress, EgressDecision, PortOptions, PortSpec } from "./network";
 export type { SandboxProcess, SpawnOptions, TerminalSize } from "./process";

@@ -75,6 +75,32 @@ describe("connect to Azure", () => {
     expect(double.counts().groups).toBe(0);
   });
 
+  it.each([
+    [
+      { preset: "Claude", anthropicApiKey: "sk-ant-a-secret-key", env: { A: "1" } } as const,
+      { presetSandboxType: "Claude", anthropicApiKey: "sk-ant-a-secret-key", environment: { A: "1" } },
+    ],
+    [
+      { artifactVersion: { id: "app-7", auth: { identity: "system" } }, resources: { cpu: "2000m", memory: "4Gi" } },
+      {
+        sourcesRef: { artifactVersion: { id: "app-7", auth: { identity: "system" } } },
+        resources: { cpu: "2000m", memory: "4Gi" },
+      },
+    ],
+    [
+      { pod: { containers: [{ name: "web", diskImage: { name: "python", isPublic: true } }] } },
+      { sourcesRef: { pod: { containers: [{ name: "web", diskImage: { name: "python", isPublic: true } }] } } },
+    ],
+  ])("makes sandboxes from what only Azure has: %o", async (source, asked) => {
+    const group = await connect({ group: await deployedGroup(double) });
+    const sandbox = await group.createSandbox({ ...source, labels: { made: "here" } });
+    expect((await sandbox.exec(["echo", "hi"])).stdout).toBe("hi\n");
+    const [sent] = double.sent("PUT", /\/sandboxes$/);
+    expect(JSON.parse(String(sent?.body))).toEqual({ ...asked, labels: { made: "here" } });
+    await group.close();
+    expect(double.violations).toEqual([]);
+  });
+
   it("takes a credential in place of the environment's", async () => {
     delete process.env.ARM_CLIENT_SECRET;
     const asked: string[] = [];

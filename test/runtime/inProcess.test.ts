@@ -70,4 +70,13 @@ describe("the image of a sandbox", () => {
     const image = "11111111-2222-3333-4444-555555555555";
     await expect(group.createSandbox({ image })).rejects.toMatchObject({ code: "ImageNotFound" });
   });
+
+  it.each([
+    [{ preset: "Claude" } as const, "presetSandboxType"],
+    [{ pod: { containers: [{ name: "web" }] } }, "sourcesRef.pod"],
+    [{ artifactVersion: { id: "a", auth: { identity: "system" } } }, "sourcesRef.artifactVersion"],
+  ])("cannot be what only Azure has, which is told by name: %o", async (source, field) => {
+    const group = await connect({ endpoint: `unix:${host.socket}` });
+    await expect(group.createSandbox(source)).rejects.toMatchObject({ code: "Unsupported", field });
+  });
 });
