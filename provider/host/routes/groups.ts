@@ -20,6 +20,11 @@ export function groupRoutes(app: FastifyInstance, context: RouteContext): void {
     return reply.code(created ? 201 : 200).send(view(request, record));
   });
 
+  // Not what GET would say: Resource Manager's clients know no other answer to "does it exist?".
+  app.head(`${armGroups}/:group`, async (request, reply) => {
+    groups.get(scopeOf(request));
+    return reply.code(204).send();
+  });
   app.get(`${armGroups}/:group`, async (request) => view(request, groups.get(scopeOf(request))));
 
   app.patch(`${armGroups}/:group`, async (request) =>
@@ -39,12 +44,20 @@ export function groupRoutes(app: FastifyInstance, context: RouteContext): void {
   app.get("/subscriptions/:subscriptionId/providers/Microsoft.App/sandboxGroups", list);
 }
 
+/** Azure's name of what a group is. */
+export const groupType = "Microsoft.App/sandboxGroups";
+
+/** A group's id for Azure Resource Manager. */
+export function groupId({ subscriptionId, resourceGroup, name }: GroupRecord): string {
+  return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/${groupType}/${name}`;
+}
+
 function groupView(context: RouteContext, request: FastifyRequest, record: GroupRecord): object {
-  const { subscriptionId, resourceGroup, name, location, tags, identity } = record;
+  const { name, location, tags, identity } = record;
   return {
-    id: `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.App/sandboxGroups/${name}`,
+    id: groupId(record),
     name,
-    type: "Microsoft.App/sandboxGroups",
+    type: groupType,
     location,
     tags,
     identity,

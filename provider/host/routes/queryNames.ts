@@ -1,6 +1,6 @@
 const names = [
   ...["api-version", "labels", "page", "pageSize", "skipToken", "user", "containerName"],
-  ...["path", "createDirs", "mode", "recursive", "overwrite", "follow", "tailLines", "logFormat"],
+  ...["path", "createDirs", "mode", "recursive", "overwrite", "follow", "tailLines", "logFormat", "$filter", "$top"],
 ];
 const spellings = new Map(names.map((name) => [name.toLowerCase(), name]));
 

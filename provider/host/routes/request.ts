@@ -24,8 +24,9 @@ export const armGroups =
 /** Path of one group, data plane. */
 export const dataPlaneGroup = "/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/sandboxGroups/:group";
 
-/** Resource Manager's own, which has versions of its own: what it tells of a provider. */
-const providerItself = /^\/subscriptions\/[^/]+\/providers\/microsoft\.app(?:\/register)?\/?$/i;
+/** Resource Manager's own, which has versions of its own: what it tells of providers and resource groups. */
+const ofResourceManager =
+  /^\/subscriptions\/[^/]+\/(?:providers(?:\/microsoft\.app(?:\/register)?)?|(?:resourceGroups\/[^/]+\/)?resources|resourceGroups(?:\/[^/]+)?)\/?$/i;
 
 /** Which of Azure's two APIs an address belongs to, or the host's own. */
 export function planeOf(url: string): "arm" | "dataPlane" | "host" {
@@ -48,7 +49,7 @@ export function checkApiVersion(request: FastifyRequest): void {
     throw badVersion("MissingApiVersionParameter", `The query parameter api-version is missing`, known);
   }
   const isDate = /^\d{4}-\d{2}-\d{2}(?:-[a-z]+)?$/i.test(version);
-  if (known.includes(version.toLowerCase()) || (isDate && providerItself.test(pathOf(request.url)))) return;
+  if (known.includes(version.toLowerCase()) || (isDate && ofResourceManager.test(pathOf(request.url)))) return;
   const code = plane === "arm" && isDate ? "NoRegisteredProviderFound" : "InvalidApiVersionParameter";
   throw badVersion(code, `Unknown api-version "${version}"`, known);
 }

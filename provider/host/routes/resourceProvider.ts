@@ -36,6 +36,7 @@ export function resourceProviderRoutes(app: FastifyInstance, context: RouteConte
       resourceTypes: operations.map(([resourceType]) => ({ resourceType, locations, apiVersions: armVersions })),
     };
   };
+  app.get("/subscriptions/:subscriptionId/providers", async (request) => ({ value: [await provider(request)] }));
   app.get(registration, provider);
   app.post(`${registration}/register`, provider);
 }

@@ -15,6 +15,7 @@ import { operationRoutes } from "./operations";
 import { portRoutes } from "./ports";
 import { renderError } from "./renderError";
 import { checkApiVersion, isCallersLeave } from "./request";
+import { resourceGroupRoutes } from "./resourceGroups";
 import { resourceProviderRoutes } from "./resourceProvider";
 import { sandboxRoutes } from "./sandboxes";
 import { secretRoutes } from "./secrets";
@@ -32,7 +33,8 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
     if (typeof clientId === "string") reply.header("x-ms-client-request-id", clientId);
     if (request.routeOptions.url === "/healthz") return;
     authorize(context.token, request.headers.authorization);
-    checkApiVersion(request);
+    // Where there is nothing, no version helps.
+    if (!request.is404) checkApiVersion(request);
   });
 
   app.setErrorHandler((error, request, reply) => {
@@ -78,6 +80,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   groupRoutes(app, context);
   operationRoutes(app, context);
   resourceProviderRoutes(app, context);
+  resourceGroupRoutes(app, context);
   diskImageRoutes(app, context);
   sandboxRoutes(app, context);
   snapshotRoutes(app, context);

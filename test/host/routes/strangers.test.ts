@@ -67,7 +67,7 @@ describe("a host called by strangers", () => {
 
   test("asks whether something is there with HEAD, and learns the code from a header", async () => {
     const there = await host.call("HEAD", `${armPath}/g1`);
-    expect([there.status, there.text]).toEqual([200, ""]);
+    expect([there.status, there.text]).toEqual([204, ""]);
     const missing = await host.call("HEAD", `${armPath}/none`);
     expect([missing.status, missing.headers["x-ms-error-code"]]).toEqual([404, "ResourceNotFound"]);
   });
