@@ -138,7 +138,7 @@ impl Cgroups {
         let groups = self.empty.drain(..).chain(self.lingering.drain(..));
         for group in groups.collect::<Vec<_>>() {
             let _ = group.kill(); // an empty group has nothing to kill
-            for _ in 0..100 {
+            for _ in 0..1000 {
                 if self.remove(&group) {
                     break;
                 }
