@@ -16,6 +16,7 @@ const patience = (testMs: number) => ({
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    setupFiles: ["tools/testing/surroundings.ts", "tools/testing/failureReport.ts"],
     projects: [
       {
         extends: true,

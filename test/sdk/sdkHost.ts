@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createHostServer, type HostServer, type HostServerOptions } from "../../provider/host/server";
 import { openDatabase } from "../../provider/host/store/database";
 import { createMemoryDriver } from "../../provider/host/vm/memory";
+import { failureLogs } from "../failureLogs";
 import { Shelf } from "../host/fakes/shelf";
 
 /** A host as a stranger meets it: TLS by an authority of its own, and a token. */
@@ -16,6 +17,7 @@ export class SdkHost {
   readonly #log: string[] = [];
 
   async start(change: Partial<HostServerOptions> = {}): Promise<this> {
+    failureLogs.set("the host's log", () => this.#log.join(""));
     this.#server = createHostServer({
       ...{ dataDir: this.dataDir, database: openDatabase(this.dataDir) },
       ...{ listen: "127.0.0.1:0", tls: "self-signed", token: this.token, region: "local", version: "0.0.0-test" },

@@ -5,6 +5,7 @@ import type { Readable } from "node:stream";
 import { Pool } from "undici";
 import { createHostServer, type HostServer, type HostServerOptions } from "../../../provider/host/server";
 import { openDatabase } from "../../../provider/host/store/database";
+import { failureLogs } from "../../failureLogs";
 import { Machines } from "./machines";
 import { Shelf } from "./shelf";
 
@@ -42,6 +43,7 @@ export class RunningHost {
   #client: Pool | undefined;
 
   async start(change: Partial<HostServerOptions> = {}): Promise<this> {
+    failureLogs.set("the host's log", () => this.log.join(""));
     this.server = createHostServer({
       dataDir: this.dataDir,
       database: openDatabase(this.dataDir),
