@@ -67,9 +67,9 @@ const startShape = {
   tty: z.boolean().nullish(),
   /** False: the program's stdin is empty. */
   stdin: z.boolean().nullish(),
-  /** Rows and columns of the terminal. */
-  height: z.number().int().positive().nullish(),
-  width: z.number().int().positive().nullish(),
+  /** Rows and columns of the terminal; 0 from clients that have none. */
+  height: z.number().int().nonnegative().nullish(),
+  width: z.number().int().nonnegative().nullish(),
   /** Extensions. */
   workingDirectory: z.string().nullish(),
   user: z.string().nullish(),
@@ -85,7 +85,11 @@ export const execClientFrame = z.discriminatedUnion("type", [
   z.looseObject({ type: z.literal("stdin"), data: z.base64() }),
   z.looseObject({ type: z.literal("stdin_close") }),
   z.looseObject({ type: z.literal("signal"), signal: z.string() }),
-  z.looseObject({ type: z.literal("resize"), height: z.number().int().positive(), width: z.number().int().positive() }),
+  z.looseObject({
+    type: z.literal("resize"),
+    height: z.number().int().nonnegative(),
+    width: z.number().int().nonnegative(),
+  }),
 ]);
 export type ExecClientFrame =
   | { type: "start"; start: ExecStart }

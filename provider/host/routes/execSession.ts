@@ -26,7 +26,7 @@ export async function serveExecStream(context: RouteContext, socket: WebSocket, 
   try {
     const frames = frameQueue(socket);
     const start = await firstStart(frames, gone.signal);
-    const tty = start.tty ? { columns: start.width ?? 80, rows: start.height ?? 24 } : undefined;
+    const tty = start.tty ? { columns: start.width || 80, rows: start.height || 24 } : undefined;
     const process = await context.exec.start(
       target.group,
       target.id,
@@ -89,7 +89,7 @@ function handle(frame: ReturnType<typeof readFrame>, process: GuestProcess, sock
   } else if (frame.type === "signal") {
     process.kill(frame.signal);
   } else if (frame.type === "resize") {
-    process.resize(frame.width, frame.height);
+    if (frame.width > 0 && frame.height > 0) process.resize(frame.width, frame.height);
   } else {
     throw new SandboxesError("Invalid", "A stream runs one program: it was started already");
   }

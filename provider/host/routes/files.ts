@@ -9,6 +9,7 @@ import { callerGone, dataPlaneGroup, flag, groupAndIdOf, query } from "./request
 const collection = `${dataPlaneGroup}/sandboxes/:id/files`;
 const pathQuery = z.looseObject({ path: z.string().min(1) });
 const writeQuery = pathQuery.extend({ createDirs: flag, mode: fileMode.optional() });
+const mkdirBody = mkdirContent.extend({ mode: fileMode.nullish() });
 const removeQuery = pathQuery.extend({ recursive: flag });
 
 /** Files inside a sandbox; bodies are raw bytes, streamed. */
@@ -31,9 +32,9 @@ export function fileRoutes(app: FastifyInstance, context: RouteContext): void {
   });
 
   app.post(`${collection}/mkdir`, async (request, reply) => {
-    const { path, mode } = mkdirContent.parse(request.body);
-    const bits = mode === undefined ? undefined : fileMode.parse(mode);
-    await files.mkdir(...groupAndIdOf(context, request), path, { mode: bits });
+    const { path, mode, createParents } = mkdirBody.parse(request.body);
+    const options = { mode: mode ?? undefined, createParents: createParents ?? true };
+    await files.mkdir(...groupAndIdOf(context, request), path, options);
     return reply.code(200).send({ success: true });
   });
 

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import type { Readable } from "node:stream";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import type { GuestAgent, GuestFileInfo, WriteFileOptions } from "../vm/guestAgent";
@@ -54,9 +55,18 @@ export class FileService {
     }
   }
 
-  async mkdir(groupKey: string, id: string, path: string, options: { mode?: number }): Promise<void> {
+  /** Makes what is missing above it too, unless `createParents` is false. */
+  async mkdir(
+    groupKey: string,
+    id: string,
+    path: string,
+    { mode, createParents }: { mode?: number; createParents: boolean },
+  ): Promise<void> {
     const agent = await this.#agent(groupKey, id);
-    await answeredByGuest(id, (signal) => agent.mkdir(checked(path), { ...options, signal }));
+    await answeredByGuest(id, async (signal) => {
+      if (!createParents) await agent.stat(posix.dirname(checked(path)), { signal });
+      await agent.mkdir(checked(path), { mode, signal });
+    });
   }
 
   /** A large tree takes its time: bounded by the caller, not by a limit of ours. */

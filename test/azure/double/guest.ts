@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { join } from "node:path";
+import { join, posix } from "node:path";
 import { text } from "node:stream/consumers";
 import { isSandboxesError } from "../../../provider/client/errors";
 import { fileMode } from "../../../provider/client/wire/files";
@@ -43,6 +43,7 @@ export class Guest {
     const path = request.query.get("path") ?? "";
     if (verb === "mkdir") {
       const body = checkBody("mkdir", jsonOf(request), request, this.#violations);
+      if (body.createParents === false) await vm.agent.stat(posix.dirname(body.path));
       await vm.agent.mkdir(body.path);
       return { status: 200, json: { success: true } };
     }

@@ -39,6 +39,15 @@ describe("files", () => {
     for (const path of ["/e1", "/e2"]) expect((await host.call("GET", `${files}?path=${path}`)).text).toBe("");
   });
 
+  test("a directory is made with those above it, unless that is not wanted", async () => {
+    const body = { path: "/above/of/it", mode: null };
+    const alone = await host.call("POST", `${files}/mkdir`, { ...body, createParents: false });
+    expect([alone.status, alone.body.errorCode]).toEqual([404, "FileNotFound"]);
+    expect((await host.call("POST", `${files}/mkdir`, { ...body, createParents: null })).status).toBe(200);
+    const below = { path: "/above/of/it/too", createParents: false };
+    expect((await host.call("POST", `${files}/mkdir`, below)).status).toBe(200);
+  });
+
   test("directories are made, listed and removed", async () => {
     expect((await host.call("POST", `${files}/mkdir`, { path: "/d/e" })).status).toBe(200);
     await host.call("PUT", `${files}?path=/d/.hidden`, undefined, { raw: "x", ...bytes });
