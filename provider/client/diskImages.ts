@@ -93,9 +93,11 @@ export class DiskImagesApi {
 export type NewDiskImage = CreateDiskImageContent & ImageFromAzure;
 
 /** The older version names a user-assigned identity, and nothing else of Azure's. */
-function olderContent({ identity, blob, ...content }: NewDiskImage): CreateDiskImageContent {
-  if (blob === undefined && identity !== "system") return { ...content, managedIdentityResourceId: identity };
-  const what = blob === undefined ? "the group's own identity" : "images in blob storage";
+function olderContent({ identity, blob, vnetConnectionName, ...content }: NewDiskImage): CreateDiskImageContent {
+  const isKnown = blob === undefined && vnetConnectionName === undefined && identity !== "system";
+  if (isKnown) return { ...content, managedIdentityResourceId: identity };
+  const onNetwork = vnetConnectionName === undefined ? "the group's own identity" : "a registry within a network";
+  const what = blob === undefined ? onNetwork : "images in blob storage";
   throw new SandboxesError(
     "Unsupported",
     `Cannot create a disk image: this version of the API has no word for ${what}`,

@@ -10,6 +10,7 @@ import { absoluteReference, imageFailures, plainReference, sandboxIdOf } from ".
 import { keyInput, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
 import { rules } from "./rules";
 import { targetParity } from "./targetParity";
+import { readVnetConnectionId } from "./vnetConnectionIds";
 import { whileRunning } from "./whileRunning";
 
 export const diskImageInputs = z.strictObject({
@@ -35,6 +36,11 @@ export const diskImageInputs = z.strictObject({
     .string()
     .min(1)
     .describe('who pulls, instead of credentials: "system", or the ARM id of a managed identity of the group')
+    .optional(),
+  vnetConnection: z
+    .string()
+    .min(1)
+    .describe("a VnetConnection of the group, its id or its name, to reach the registry by; used for the import only")
     .optional(),
   entrypoint: z.array(z.string()).describe("replaces the image's own entrypoint").optional(),
   cmd: z.array(z.string()).describe("replaces the image's own command").optional(),
@@ -135,7 +141,7 @@ async function ready(diskImages: DiskImagesApi, view: DiskImageView): Promise<Di
 }
 
 function contentOf(inputs: z.output<typeof diskImageInputs>, labels: Record<string, string>): NewDiskImage {
-  const { image = "", blob, credentials, identity, entrypoint, cmd, warmUp } = inputs;
+  const { image = "", blob, credentials, identity, vnetConnection, entrypoint, cmd, warmUp } = inputs;
   return {
     image: { base: image, entrypoint, cmd },
     ...(warmUp && { warmUp }),
@@ -143,6 +149,7 @@ function contentOf(inputs: z.output<typeof diskImageInputs>, labels: Record<stri
     registryCredentials: credentials && { username: credentials.username, token: credentials.password },
     identity,
     blob,
+    ...(vnetConnection && { vnetConnectionName: readVnetConnectionId(vnetConnection)?.name ?? vnetConnection }),
   };
 }
 

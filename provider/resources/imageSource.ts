@@ -8,7 +8,7 @@ const sources = ["image", "sandbox", "blob"];
 /** What goes with which source only; all else has it from what it is made of. */
 const settledBy: Record<string, readonly string[]> = {
   image: [],
-  sandbox: ["credentials", "identity", "entrypoint", "cmd", "warmUp"],
+  sandbox: ["credentials", "identity", "vnetConnection", "entrypoint", "cmd", "warmUp"],
   blob: ["credentials", "identity", "entrypoint", "cmd", "warmUp"],
 };
 const reasons: Record<string, string> = {

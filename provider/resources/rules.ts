@@ -42,7 +42,7 @@ export const rules = {
   DiskImage: {
     inputNames: every<typeof diskImageInputs>()([
       ...(["group", "image", "sandbox", "blob", "credentials", "identity", "entrypoint", "cmd", "warmUp"] as const),
-      ...(["labels", "__key", "__target"] as const),
+      ...(["vnetConnection", "labels", "__key", "__target"] as const),
     ]),
     brokenBy: brokenWhenFailed,
   },

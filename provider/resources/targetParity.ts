@@ -82,6 +82,7 @@ export const targetParity = {
       azure: onlyOfNewerVersion(() => true),
     },
     identity: { microvm: noIdentity, azure: onlyOfNewerVersion((value) => value === "system", "system") },
+    vnetConnection: { microvm: noVnet, azure: onlyOfNewerVersion(() => true) },
     entrypoint: { azure: notOfNewerVersion() },
     cmd: { azure: notOfNewerVersion() },
     warmUp: {

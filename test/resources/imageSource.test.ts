@@ -103,6 +103,17 @@ describe.each(["2026-02-01-preview", "2026-09-01-preview"])("an image on Azure, 
     ]);
   });
 
+  it("is pulled through a network where the version has a word for it", async () => {
+    const news = { image: "python:3.12", vnetConnection: `${group.id}/vnetConnections/office` };
+    if (!isNewer) {
+      expect(failuresOf(news)).toEqual(["vnetConnection"]);
+      return;
+    }
+    const made = await provider.image(session, group, news);
+    await expectSettled(provider.session(), made, { group: group.id, ...news });
+    expect(sent()).toMatchObject({ source: { kind: "registry" }, vnetConnectionName: "office" });
+  });
+
   it("is made of a blob where the version has a word for it", async () => {
     if (!isNewer) {
       expect(failuresOf({ blob })).toEqual(["blob"]);

@@ -26,6 +26,7 @@ const refused: Record<string, unknown> = {
   "SandboxGroup.assignDataOwner": true,
   "DiskImage.blob": "https://account.blob.core.windows.net/images/app.tar",
   "DiskImage.identity": "system",
+  "DiskImage.vnetConnection": "office",
   "DiskImage.entrypoint": ["sh"],
   "DiskImage.cmd": ["sh"],
   "DiskImage.warmUp": ["true"],
@@ -76,7 +77,7 @@ const config: Record<string, string> = {
 };
 
 /** What the older version of the data plane refuses; all else is asked of the newer one. */
-const ofOlder = ["blob", "identity"];
+const ofOlder = ["blob", "identity", "vnetConnection"];
 
 function failuresOf(token: string, target: Target, news: object): string[] {
   const session = new Session(() => Promise.reject(new Error("nothing is asked")));

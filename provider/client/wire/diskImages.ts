@@ -42,6 +42,8 @@ export interface ImageFromAzure {
   identity?: string;
   /** Address in blob storage, in place of the image's reference. */
   blob?: string;
+  /** Connection of the group through which the source is reached. The newer data plane's only. */
+  vnetConnectionName?: string;
 }
 
 /**

@@ -4,6 +4,7 @@ import { resourceKey } from "../resourceKey";
 import type { Sandbox } from "./sandbox";
 import { deletingGroup, type SandboxGroup, targetOfGroup } from "./sandboxGroup";
 import { TrampolinedResource } from "./trampolinedResource";
+import type { VnetConnection } from "./vnetConnection";
 
 const type = "pulumi-nodejs:dynamic/sandboxes:DiskImage";
 
@@ -23,6 +24,8 @@ export interface DiskImageArgs {
   credentials?: pulumi.Input<{ username: pulumi.Input<string>; password: pulumi.Input<string> }>;
   /** Instead of `credentials`, on Azure only: `system`, or the ARM id of a managed identity of the group. */
   identity?: pulumi.Input<string>;
+  /** On Azure only: a connection of the group to a network, to reach the registry by; used for the import only. */
+  vnetConnection?: pulumi.Input<VnetConnection | string>;
   /** Replaces the image's own. */
   entrypoint?: pulumi.Input<pulumi.Input<string>[]>;
   /** Replaces the image's own. */
@@ -33,7 +36,7 @@ export interface DiskImageArgs {
   labels?: pulumi.Input<Record<string, pulumi.Input<string>>>;
 }
 
-/** What sandboxes are made from, imported once and pinned by its digest. Every change but of `credentials` and `identity` replaces. */
+/** What sandboxes are made from, imported once and pinned by its digest. Every change but of `credentials`, `identity` and `vnetConnection` replaces. */
 export class DiskImage extends TrampolinedResource {
   /** Id of the group. */
   declare readonly group: pulumi.Output<string>;
@@ -49,10 +52,11 @@ export class DiskImage extends TrampolinedResource {
   declare readonly reference: pulumi.Output<string>;
 
   constructor(name: string, args: DiskImageArgs, opts: pulumi.CustomResourceOptions = {}) {
-    const { group, sandbox, image, credentials, labels, ...plain } = args;
+    const { group, sandbox, image, credentials, vnetConnection, labels, ...plain } = args;
     const inputs = {
       ...{ ...plain, group: group && resourceId(group), sandbox: sandbox && resourceId(sandbox), image, labels },
       credentials: credentials && pulumi.secret(credentials),
+      vnetConnection: vnetConnection && resourceId(vnetConnection),
       __key: resourceKey(type, name, opts.parent),
       __target: group && targetOfGroup(group),
     };
