@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Resource } from "../../provider/pulumi/defineResource";
 import type { PropertyBag } from "../../provider/pulumi/propertyBag";
 import { diskImage } from "../../provider/resources/diskImage";
@@ -13,67 +13,80 @@ import { type Counts, nothing } from "../azure/double/azureDouble";
 import type { Fault } from "../azure/double/faults";
 import { newer, older } from "../azure/double/wire";
 import { ResourceAzure } from "./resourceAzure";
-import { type Existing, keyOf, make } from "./resourceHost";
+import { keyOf, make } from "./resourceHost";
 
-/** No answer to a creation is longer; what is cut after its end is an answer whose connection ends. */
-const longestAnswer = 1100;
-
-/** So many bytes that arrive, dense in the first line; the two versions are cut at different ones. */
-function cutsOf(kind: keyof Counts, apiVersion: string): number[] {
-  const count = kind === "sandboxes" ? 60 : 16;
-  const shift = apiVersion === older ? 0 : 1;
-  return Array.from({ length: count }, (_value, index) => shift + Math.round(longestAnswer * (index / count) ** 2));
-}
+/** Two attempts are as good as six where all fail. */
+const connections = { retry: { attempts: 2, budgetMs: 3_000, baseMs: 1, maxMs: 1 } };
 
 const subnetId = "/subscriptions/s/resourceGroups/r/providers/Microsoft.Network/virtualNetworks/v/subnets/one";
-const cases: [kind: keyof Counts, Resource, news: PropertyBag, path: RegExp][] = [
+const credentials = { username: "me", password: "pw" };
+type Case = [kind: keyof Counts, Resource, news: PropertyBag, path: RegExp];
+const ofControlPlane: Case[] = [
   ["groups", sandboxGroup, { __logicalName: "lab" }, /\/sandboxGroups\/[^/]+$/],
   ["vnetConnections", vnetConnection, { subnetId, __logicalName: "net" }, /\/vnetConnections\/[^/]+$/],
-  ["diskImages", diskImage, { image: "python:3.12", credentials: { username: "me", password: "pw" } }, /\/diskimages$/],
+];
+const ofDataPlane: Case[] = [
+  ["diskImages", diskImage, { image: "python:3.12", credentials }, /\/diskimages$/],
   ["sandboxes", sandbox, { image: "python", env: { TOKEN: "t" } }, /\/sandboxes$/],
   ["snapshots", snapshot, {}, /\/snapshot$/],
   ["volumes", volume, { type: "AzureBlob", __logicalName: "data" }, /\/volumes\/[^/]+$/],
   ["secrets", secret, { values: { A: "1" }, __logicalName: "token" }, /\/secrets\/[^/]+$/],
   ["egressPolicies", egressPolicy, { defaultAction: "Deny", __logicalName: "out" }, /\/egressPolicies\/[^/]+$/],
 ];
+const cases: [apiVersion: string, ...Case][] = [
+  ...ofControlPlane.map((each): [string, ...Case] => [older, ...each]),
+  ...[older, newer].flatMap((version) => ofDataPlane.map((each): [string, ...Case] => [version, ...each])),
+];
 
-describe.each([older, newer])("on Azure, %s, a creation whose answer is lost", (apiVersion) => {
-  let provider: ResourceAzure;
-  let group: Existing;
-  let box: Existing;
-  beforeAll(async () => {
-    provider = await ResourceAzure.start(apiVersion, { operationPolls: 0, buildPolls: 0 });
-    group = await provider.group(provider.session(), { __key: keyOf("the group") });
-    box = await provider.sandbox(provider.session(), group, { __key: keyOf("the sandbox") });
-  });
-  afterAll(() => provider.close());
-
-  it.each(cases)(
-    "at one of many places makes one of %s, if not at once, then with the next update",
-    async (kind, resource, news, path) => {
-      const parent = resource === sandboxGroup ? {} : { group: group.id };
-      const made = { ...parent, ...news, __key: keyOf(`lost ${kind}`) };
-      const all = resource === snapshot ? { ...made, sandbox: box.id } : made;
-      const before = provider.double.counts();
-      const { faults } = provider.double;
-      for (const [index, cutAt] of cutsOf(kind, apiVersion).entries()) {
-        const lost: Fault = { path, method: methodOf(kind, apiVersion), kind: { cutAt } };
-        // At every second position the service is gone after that, as far as the process can see that asked for it.
-        const goneAfter: Fault[] = index % 2 ? [{ path: /./, times: 99, kind: "reset" }] : [];
-        faults.add(lost, ...goneAfter.map((fault) => ({ ...fault, after: lost })));
-        const first = await make(resource, provider.session(), all).catch((error) => error as Error);
-        faults.clear();
-        const session = provider.session();
-        const known = first instanceof Error ? await make(resource, session, all) : first;
-        expect({ cutAt, ...provider.double.counts() }).toEqual({ cutAt, ...before, [kind]: before[kind] + 1 });
-        await resource.delete(session, known.id, known.state);
-        expect(provider.double.counts()).toEqual(before);
+describe("on Azure, a creation whose answer is lost", () => {
+  it.concurrent.each(cases)(
+    "%s: at whichever byte, makes one of %s, if not at once, then with the next update",
+    async (apiVersion, kind, resource, news, path) => {
+      const provider = await ResourceAzure.start(apiVersion, { operationPolls: 0, buildPolls: 0 }, connections);
+      try {
+        await loseEachByte(provider, { kind, resource, news, path, method: methodOf(kind, apiVersion) });
+      } finally {
+        await provider.close();
       }
-      expect(before).toMatchObject({ ...nothing, groups: 1, sandboxes: 1 });
     },
-    120_000,
+    1_200_000,
   );
 });
+
+interface Lost {
+  kind: keyof Counts;
+  resource: Resource;
+  news: PropertyBag;
+  path: RegExp;
+  method: string;
+}
+
+async function loseEachByte(provider: ResourceAzure, { kind, resource, news, path, method }: Lost): Promise<void> {
+  const group = await provider.group(provider.session(), { __key: keyOf("the group") });
+  const box = await provider.sandbox(provider.session(), group, { __key: keyOf("the sandbox") });
+  const parent = resource === sandboxGroup ? {} : { group: group.id };
+  const made = { ...parent, ...news, __key: keyOf(`lost ${kind}`) };
+  const all = resource === snapshot ? { ...made, sandbox: box.id } : made;
+  const { double } = provider;
+  const before = double.counts();
+  expect(before).toEqual({ ...nothing, groups: 1, sandboxes: 1 });
+  // From the first byte of the status line to the end, where all has come and the connection ends.
+  for (let cutAt = 0, length = 1; cutAt <= length; cutAt++) {
+    const lost: Fault = { path, method, kind: { cutAt } };
+    // At every second byte the service is gone after that, as far as the process can see that asked for it.
+    const goneAfter: Fault[] = cutAt % 2 ? [{ path: /./, times: 99, kind: "reset", after: lost }] : [];
+    double.faults.add(lost, ...goneAfter);
+    const first = await make(resource, provider.session(), all).catch((error) => error as Error);
+    double.faults.clear();
+    length = double.faults.cutLength;
+    const next = provider.session();
+    const known = first instanceof Error ? await make(resource, next, all) : first;
+    expect({ cutAt, ...double.counts() }).toEqual({ cutAt, ...before, [kind]: before[kind] + 1 });
+    await resource.delete(next, known.id, known.state);
+    expect(double.counts()).toEqual(before);
+  }
+  expect(double.faults.cutLength).toBeGreaterThan("HTTP/1.1 200 X".length);
+}
 
 function methodOf(kind: keyof Counts, apiVersion: string): string {
   if (kind === "snapshots") return "POST";

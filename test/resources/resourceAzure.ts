@@ -1,3 +1,4 @@
+import type { HttpOptions } from "../../provider/client/http";
 import type { SandboxApi } from "../../provider/client/sandboxApi";
 import type { PropertyBag } from "../../provider/pulumi/propertyBag";
 import { Session } from "../../provider/pulumi/session";
@@ -14,21 +15,27 @@ export class ResourceAzure {
   readonly double: AzureDouble;
   readonly #apiVersion: string;
   readonly #apis: SandboxApi[] = [];
+  /** For thousands of sessions that share their connections, whose making takes most of the time. */
+  readonly #shared: HttpOptions | undefined;
 
-  private constructor(double: AzureDouble, apiVersion: string) {
+  private constructor(double: AzureDouble, apiVersion: string, shared?: HttpOptions) {
     this.double = double;
     this.#apiVersion = apiVersion;
+    this.#shared = shared;
   }
 
-  static async start(apiVersion: string, pace: Partial<Pace> = {}): Promise<ResourceAzure> {
-    return new ResourceAzure(await AzureDouble.start(pace), apiVersion);
+  static async start(apiVersion: string, pace: Partial<Pace> = {}, shared?: HttpOptions): Promise<ResourceAzure> {
+    return new ResourceAzure(await AzureDouble.start(pace), apiVersion, shared);
   }
 
   /** A provider process that has just begun: it knows nothing of what others made. */
   session(config: Record<string, string> = {}): Session {
     const session = new Session(async (settings, scope) => {
-      const api = doubleApi(this.double, { apiVersion: settings.apiVersion });
-      api.connection.resourceGroupName = scope.resourceGroupName ?? this.double.resourceGroup;
+      const resourceGroupName = scope.resourceGroupName ?? this.double.resourceGroup;
+      const kept = this.#shared && this.#apis.find((api) => api.connection.resourceGroupName === resourceGroupName);
+      if (kept) return kept;
+      const api = doubleApi(this.double, { apiVersion: settings.apiVersion, ...this.#shared });
+      api.connection.resourceGroupName = resourceGroupName;
       this.#apis.push(api);
       return api;
     });

@@ -30,6 +30,8 @@ export class Faults {
   readonly #done = new WeakSet<Fault>();
   /** How many requests a fault has hit. */
   hits = 0;
+  /** How long the answer was that was cut last, in bytes. */
+  cutLength = 0;
 
   add(...faults: Fault[]): void {
     for (const fault of faults) this.#waiting.push({ times: 1, skip: 0, ...fault, origin: fault });

@@ -88,6 +88,7 @@ export class Listener {
     const raw = serialize(reply);
     const { socket } = response;
     if (typeof fault === "object" && "cutAt" in fault) {
+      faults.cutLength = raw.length;
       return void socket?.write(raw.subarray(0, fault.cutAt), () => socket.destroy());
     }
     const { status, headers, content } = flatten(reply);
