@@ -12,6 +12,8 @@ const volumeRecord = z.object({
   /** As the caller wrote it. */
   size: z.string().optional(),
   limitBytes: z.number(),
+  /** Known without opening it, while nobody can have changed it; undefined once it was opened. */
+  usedBytes: z.number().optional(),
   labels: z.record(z.string(), z.string()),
   createdAt: z.string(),
 });

@@ -8,6 +8,8 @@ import type { VolumeFiles } from "./volumeFiles";
 import { rootIno } from "./volumeTree";
 
 const chunkBytes = 256 * 1024;
+/** As many as of a directory of a sandbox. */
+const defaultMaxItems = 100_000;
 const listBatch = 256;
 /** Made by nobody's program: root's, readable by all. */
 const newFolder = { mode: fileType.directory | 0o755, uid: 0, gid: 0 };
@@ -38,12 +40,14 @@ export interface WriteConditions {
  */
 export class VolumeAccess {
   readonly #files: VolumeFiles;
+  readonly #maxItems: number;
 
-  constructor(files: VolumeFiles) {
+  constructor(files: VolumeFiles, limits: { maxItems?: number } = {}) {
     this.#files = files;
+    this.#maxItems = limits.maxItems ?? defaultMaxItems;
   }
 
-  /** What is in a directory, or the file itself. */
+  /** What is in a directory, or the file itself. Throws `TooLarge` for more than Azure's answer, which has no pages, should hold. */
   list(path: string): Promise<VolumeItem[]> {
     return this.#run(path, async () => {
       const { tree } = this.#files;
@@ -57,6 +61,7 @@ export class VolumeAccess {
           items.push(itemOf([...names, Buffer.from(name)], tree.attributes(child)));
           after = cookie;
         }
+        if (items.length > this.#maxItems) throw tooMany(path, this.#maxItems);
         if (batch.length < listBatch) return items;
         await nextTurn();
       }
@@ -267,4 +272,10 @@ function failure(path: string, { message: name }: FileSystemError): SandboxesErr
   if (name === "ENAMETOOLONG")
     return new SandboxesError("Invalid", say("has a name of more than 255 bytes"), { field });
   return new SandboxesError("Invalid", say(`is no file to do that with (${name})`), { field });
+}
+
+function tooMany(path: string, most: number): SandboxesError {
+  return new SandboxesError("TooLarge", `Cannot list "${path}": it has more than ${most} entries`, {
+    hint: "list the directories in it, or look from a sandbox that has the volume",
+  });
 }

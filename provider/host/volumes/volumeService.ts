@@ -83,7 +83,7 @@ export class VolumeService {
     }
     const record: VolumeRecord = {
       ...{ id: rowId(groupKey, name), groupKey, name: old?.name ?? name, directory: old?.directory ?? randomUUID() },
-      ...{ type: wanted.type, size: wanted.size ?? old?.size, limitBytes },
+      ...{ type: wanted.type, size: wanted.size ?? old?.size, limitBytes, usedBytes: old ? old.usedBytes : 0 },
       ...{ labels: body.labels ?? {}, createdAt: old?.createdAt ?? timestamp() },
     };
     this.#store.put(record);
@@ -98,7 +98,8 @@ export class VolumeService {
 
   list(groupKey: string, selector: Labels = {}): VolumeUse[] {
     const records = this.#store.list(groupKey).filter(({ labels }) => matchesLabels(labels, selector));
-    return records.map((record) => this.#use(record));
+    const users = this.#usersByVolume(groupKey);
+    return records.map((record) => this.#use(record, users.get(record.name.toLowerCase()) ?? []));
   }
 
   /** How many there are of each type. */
@@ -117,7 +118,7 @@ export class VolumeService {
       });
     }
     const directory = randomUUID();
-    const record = { ...source, id: rowId(groupKey, to.name), name: to.name, directory, labels: to.labels };
+    const record = { ...source, id: rowId(groupKey, to.name), name: to.name, directory, usedBytes: undefined };
     const path = join(this.#directory, directory);
     try {
       await this.#filesOf(source).copyTo(path);
@@ -129,7 +130,7 @@ export class VolumeService {
       await rm(path, { recursive: true, force: true });
       throw error;
     }
-    this.#store.put({ ...record, createdAt: timestamp() });
+    this.#store.put({ ...record, labels: to.labels, createdAt: timestamp() });
     return this.get(groupKey, to.name);
   }
 
@@ -239,11 +240,15 @@ export class VolumeService {
     for (const name of found) if (!known.has(name)) await rm(join(this.#directory, name), { recursive: true });
   }
 
-  /** Ends serving; guests wait for the next process. */
+  /** Ends serving; guests wait for the next process. What volumes hold by then is kept, for lists to tell it. */
   async close(): Promise<void> {
-    const open = [...this.#open.values()];
+    const open = new Map(this.#open);
     this.#open.clear();
-    await Promise.all(open.map((files) => files.close()));
+    await Promise.all([...open.values()].map((files) => files.close()));
+    for (const record of this.#store.all()) {
+      const files = open.get(record.directory);
+      if (files) this.#store.put({ ...record, usedBytes: files.tree.usage.usedBytes });
+    }
   }
 
   #find(groupKey: string, name: string): VolumeRecord {
@@ -287,17 +292,25 @@ export class VolumeService {
     void serveVolume({ id: record.id, files, readOnly, exclusive }, stream, this.#log);
   }
 
-  #usersOf(volume: VolumeRecord): string[] {
-    const isUser = ({ state, volumes }: SandboxRecord) =>
-      state !== "Failed" && volumes?.some(({ volumeName }) => volumeName.toLowerCase() === volume.name.toLowerCase());
-    return this.#sandboxes
-      .list(volume.groupKey)
-      .filter(isUser)
-      .map(({ id }) => id);
+  #usersOf({ groupKey, name }: VolumeRecord): string[] {
+    return this.#usersByVolume(groupKey).get(name.toLowerCase()) ?? [];
   }
 
-  #use(record: VolumeRecord): VolumeUse {
-    return { record, usedBytes: this.#filesOf(record).tree.usage.usedBytes, sandboxIds: this.#usersOf(record) };
+  /** Sandboxes that have a volume, by its name in small letters. */
+  #usersByVolume(groupKey: string): Map<string, string[]> {
+    const users = new Map<string, string[]>();
+    for (const { id, state, volumes = [] } of this.#sandboxes.list(groupKey)) {
+      if (state === "Failed") continue;
+      for (const name of new Set(volumes.map(({ volumeName }) => volumeName.toLowerCase()))) {
+        users.set(name, [...(users.get(name) ?? []), id]);
+      }
+    }
+    return users;
+  }
+
+  #use(record: VolumeRecord, sandboxIds = this.#usersOf(record)): VolumeUse {
+    const kept = this.#open.has(record.directory) ? undefined : record.usedBytes;
+    return { record, usedBytes: kept ?? this.#filesOf(record).tree.usage.usedBytes, sandboxIds };
   }
 
   #filesOf(record: VolumeRecord): VolumeFiles {
@@ -306,6 +319,8 @@ export class VolumeService {
     mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
     const files = new VolumeFiles(join(this.#directory, record.directory), record.limitBytes);
     this.#open.set(record.directory, files);
+    // From now on only the volume itself knows, also for a process after one that was killed.
+    if (record.usedBytes !== undefined) this.#store.put({ ...record, usedBytes: undefined });
     files.reopen(this.#usersOf(record)).catch((error: unknown) => {
       this.#log.warn({ volume: record.name, error: String(error) }, "what was left in a volume could not be removed");
     });

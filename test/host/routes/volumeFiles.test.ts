@@ -43,6 +43,30 @@ describe("files of a volume", () => {
     expect((await list("/models/one")).items).toEqual([expect.objectContaining({ eTag: made.body.eTag })]);
   });
 
+  test("what a volume holds is told without opening it, and again after a restart", async () => {
+    for (const name of ["w", "x"]) await host.call("PUT", `${volumes}/${name}`, { type: "AzureBlob" });
+    const told = async () => {
+      const { body } = await host.call("GET", volumes);
+      return body.map((each: { volumeName: string; usage: { used: string } }) => [each.volumeName, each.usage.used]);
+    };
+    await upload("/f", randomBytes(3 * 2 ** 20));
+    const all = [
+      ["v", "3Mi"],
+      ["w", "0Mi"],
+      ["x", "0Mi"],
+    ];
+    expect(await told()).toEqual(all);
+    expect(readdirSync(join(host.dataDir, "volumes"))).toHaveLength(1);
+    await host.restart();
+    expect(await told()).toEqual(all);
+    await upload("/g", randomBytes(2 ** 20));
+    expect(await usedOf()).toBe("4Mi");
+    await host.restart();
+    expect(await usedOf()).toBe("4Mi");
+    await host.call("POST", `${volumes}/v/fork`, { destinationVolumeName: "y" });
+    expect((await told()).at(-1)).toEqual(["y", "4Mi"]);
+  });
+
   test("text comes back as it went in, the older verb too", async () => {
     expect((await host.call("POST", address("/a b+c/ü.txt"), undefined, { raw: "héllo" })).status).toBe(201);
     expect((await download("/a b+c/ü.txt")).text).toBe("héllo");
