@@ -15,6 +15,8 @@ const capabilities = [
 const socketName = "state.sock";
 /** Bytes per second; QEMU's own limit is 128 MiB. */
 const unlimitedBandwidth = 2 ** 40;
+/** QEMU that sends itself does so without a pause; on a host out of breath with one. */
+const silenceLimitMs = 60_000;
 
 /** Stops the VM and writes its devices and CPUs to `path`; the VM is of no use afterwards. */
 export async function saveState(qemu: QemuProcess, path: string): Promise<void> {
@@ -72,19 +74,38 @@ async function migrate(qemu: QemuProcess, receive: (socket: Socket) => Promise<v
     await qemu.qmp.execute("migrate", { uri: `unix:${socketName}` });
     // A migration that fails before it connects would leave us waiting.
     const socket = await Promise.race([connected.socket, completed.then(() => connected.socket)]);
+    const silence = limitSilence(socket);
     try {
-      await Promise.all([receive(socket), completed]);
+      await Promise.race([Promise.all([receive(socket), completed]), silence.broken]);
     } catch (error) {
       // What it cannot send any more fails; the VM may go on only after that.
       socket.destroy();
+      // One that does nothing any more is given up by the answer that it does not give.
+      await qemu.qmp.execute("migrate_cancel").catch(() => undefined);
       await completed.catch(() => undefined);
       throw error;
+    } finally {
+      silence.end();
     }
   } finally {
     server.close();
     await directory.close();
     await removeMigrationSocket(qemu.directory);
   }
+}
+
+/** Rejects once nothing has come for too long, until it is ended. */
+function limitSilence(socket: Socket): { broken: Promise<never>; end(): void } {
+  const { promise: broken, reject } = Promise.withResolvers<never>();
+  let seen = -1;
+  let timer: NodeJS.Timeout;
+  const look = (): void => {
+    if (socket.bytesRead === seen) reject(new SandboxesError("GuestFailed", "its virtual machine stood still"));
+    seen = socket.bytesRead;
+    timer = setTimeout(look, silenceLimitMs);
+  };
+  look();
+  return { broken, end: () => clearTimeout(timer) };
 }
 
 /** Left by a process that ended while it saved. Repeatable. */
