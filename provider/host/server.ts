@@ -36,6 +36,7 @@ import { StatusService } from "./services/status";
 import type { openDatabase } from "./store/database";
 import { DiskImageStore } from "./store/diskImageStore";
 import { GroupStore } from "./store/groupStore";
+import { RoleAssignmentStore } from "./store/roleAssignmentStore";
 import { SandboxStore } from "./store/sandboxStore";
 import { SecretBox } from "./store/secretBox";
 import { SecretStore } from "./store/secretStore";
@@ -245,6 +246,7 @@ function createServices(
   });
   const snapshots = new SnapshotService({ shelf, sandboxes, driver, volumes: volumeStore });
   const commits = new CommitService({ sandboxes, diskImages, directory: join(options.dataDir, "commits") });
+  const roleAssignments = new RoleAssignmentStore(database);
   const empty = async (groupKey: string) => {
     await sandboxes.empty(groupKey);
     await snapshots.empty(groupKey);
@@ -252,6 +254,10 @@ function createServices(
     secrets.empty(groupKey);
     await volumes.empty(groupKey);
     egress.empty(groupKey);
+    const [subscriptionId, resourceGroup, group] = groupKey.split("/");
+    roleAssignments.deleteUnder(
+      `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.App/sandboxGroups/${group}`,
+    );
   };
   const groups = new GroupService({ store: groupStore, driver, empty });
   const exec = new ExecService({ sandboxes, log });
@@ -275,6 +281,6 @@ function createServices(
   };
   return {
     ...{ groups, diskImages, sandboxes, exec, files, secrets, volumes, ports, egress, status, recovery },
-    ...{ snapshots, commits, lifecycle, stats, garbage, processes, output },
+    ...{ snapshots, commits, lifecycle, stats, garbage, processes, output, roleAssignments },
   };
 }

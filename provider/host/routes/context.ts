@@ -13,6 +13,7 @@ import type { SecretService } from "../services/secrets";
 import type { SnapshotService } from "../services/snapshots";
 import type { StatsService } from "../services/stats";
 import type { StatusService } from "../services/status";
+import type { RoleAssignmentStore } from "../store/roleAssignmentStore";
 import type { VmDriver } from "../vm/driver";
 import type { VolumeService } from "../volumes/volumeService";
 import type { ReplayMemory } from "./replay";
@@ -35,6 +36,7 @@ export interface RouteContext {
   egress: EgressService;
   status: StatusService;
   garbage: GarbageService;
+  roleAssignments: RoleAssignmentStore;
   replay: ReplayMemory;
   region: string;
   /** For its capabilities, which may sink while it runs: a guest that does not boot under KVM is emulated. */

@@ -24,9 +24,9 @@ export const armGroups =
 /** Path of one group, data plane. */
 export const dataPlaneGroup = "/subscriptions/:subscriptionId/resourceGroups/:resourceGroup/sandboxGroups/:group";
 
-/** Resource Manager's own, which has versions of its own: what it tells of providers and resource groups. */
+/** What has versions of its own: what Resource Manager itself tells of providers and resource groups, and roles. */
 const ofResourceManager =
-  /^\/subscriptions\/[^/]+\/(?:providers(?:\/microsoft\.app(?:\/register)?)?|(?:resourceGroups\/[^/]+\/)?resources|resourceGroups(?:\/[^/]+)?)\/?$/i;
+  /\/providers\/microsoft\.authorization\/|^\/subscriptions\/[^/]+\/(?:providers(?:\/microsoft\.app(?:\/register)?)?|(?:resourceGroups\/[^/]+\/)?resources|resourceGroups(?:\/[^/]+)?)\/?$/i;
 
 /** Which of Azure's two APIs an address belongs to, or the host's own. */
 export function planeOf(url: string): "arm" | "dataPlane" | "host" {

@@ -17,6 +17,7 @@ import { renderError } from "./renderError";
 import { checkApiVersion, isCallersLeave } from "./request";
 import { resourceGroupRoutes } from "./resourceGroups";
 import { resourceProviderRoutes } from "./resourceProvider";
+import { roleRoutes } from "./roles";
 import { sandboxRoutes } from "./sandboxes";
 import { secretRoutes } from "./secrets";
 import { snapshotRoutes } from "./snapshots";
@@ -81,6 +82,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   operationRoutes(app, context);
   resourceProviderRoutes(app, context);
   resourceGroupRoutes(app, context);
+  roleRoutes(app, context);
   diskImageRoutes(app, context);
   sandboxRoutes(app, context);
   snapshotRoutes(app, context);

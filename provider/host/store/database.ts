@@ -20,6 +20,7 @@ const migrations = [
    CREATE TABLE egressDecisions (id TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;`,
   `CREATE TABLE snapshots (id TEXT PRIMARY KEY, groupKey TEXT NOT NULL, createdAt TEXT NOT NULL, record TEXT NOT NULL) STRICT;
    CREATE INDEX snapshotsByGroup ON snapshots (groupKey, createdAt);`,
+  `CREATE TABLE roleAssignments (key TEXT PRIMARY KEY, record TEXT NOT NULL) STRICT;`,
 ];
 
 /**
