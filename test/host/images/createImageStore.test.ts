@@ -94,7 +94,8 @@ describe("import of an OCI layout", () => {
     ];
     await writeLayout(layout, [{ layers: [tarOf(layer)] }]);
     const { rootfsPath } = await store.import(`oci:${layout}`);
-    const listed = execFileSync("unsquashfs", ["-lln", rootfsPath]).toString();
+    const env = { ...process.env, TZ: "UTC" };
+    const listed = execFileSync("unsquashfs", ["-lln", rootfsPath], { env }).toString();
     expect(listed).toMatch(/^drwx--x--x 7\/8 .* 2023-11-14 .* squashfs-root$/m);
     expect(listed).toMatch(/^-rwxr-sr-x 7\/8 .* 1 2023-11-14 .* squashfs-root\/x$/m);
   });
