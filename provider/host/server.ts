@@ -12,7 +12,7 @@ import { parseQuery } from "./routes/queryNames";
 import { ReplayMemory } from "./routes/replay";
 import { registerRoutes } from "./routes/routes";
 import { type ListenAddress, listenUnix, parseListen } from "./serverListen";
-import { logRequests } from "./serverLog";
+import { logRequests, requestFacts } from "./serverLog";
 import { createNetwork, type NetworkOptions } from "./serverNetwork";
 import { type ServerTls, selfSignedTls } from "./serverTls";
 import { Admission, type AdmissionOptions } from "./services/admission";
@@ -170,7 +170,7 @@ function createApp({ log }: HostServerOptions, tls: ServerTls | undefined): Fast
   return Fastify({
     serverFactory: (handler) =>
       tls ? createTlsServer({ ...tls, minVersion: "TLSv1.2" }, handler) : createServer(handler),
-    logger: log && { stream: log },
+    logger: log && { stream: log, mixin: requestFacts },
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "requestId" }),

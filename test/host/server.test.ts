@@ -39,6 +39,18 @@ describe("the server", () => {
     await expect(host.start()).rejects.toSatisfy(hasCode("Conflict"));
   });
 
+  test("a line of the log names the request that set in motion what it tells of, once", async () => {
+    await (await host.start()).withGroup();
+    const body = { image: { base: "missing:1" } };
+    const { headers } = await host.call("PUT", `${groupPath}/diskImages`, body);
+    const lines = () => host.log.filter((line) => line.includes("image import failed"));
+    await expect.poll(lines).toHaveLength(1);
+    expect(JSON.parse(lines()[0]!).requestId).toBe(headers["x-ms-request-id"]);
+    const told = host.log.filter((line) => line.includes(String(headers["x-ms-request-id"])));
+    expect(told.map((line) => line.split("requestId").length)).toEqual(told.map(() => 2));
+    expect(told.some((line) => JSON.parse(line).msg === "request")).toBe(true);
+  });
+
   test("a socket with a path too long for the kernel works", async () => {
     const deep = join(host.dataDir, "d".repeat(100));
     await host.start({ listen: `unix:${deep}/host.sock` });
