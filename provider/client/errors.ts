@@ -11,6 +11,7 @@ export const errorCatalogue = {
   GroupNotFound: { status: 404, wire: "ResourceNotFound", meaning: "The sandbox group does not exist." },
   SandboxNotFound: { status: 404, wire: "SandboxNotFound", meaning: "The sandbox does not exist." },
   FileNotFound: { status: 404, wire: "FileNotFound", meaning: "The path does not exist in the sandbox." },
+  ProcessNotFound: { status: 404, wire: "ProcessNotFound", meaning: "No such program runs or ran in the background." },
   Conflict: { status: 409, wire: "Conflict", meaning: "The resource is in a state that does not allow this." },
   NotRunning: { status: 409, wire: "SandboxNotRunning", meaning: "The sandbox is not running." },
   InvalidState: { status: 409, wire: "InvalidSandboxState", meaning: "The sandbox is in another state than needed." },

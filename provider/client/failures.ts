@@ -14,6 +14,7 @@ const missingCodes = new Set<ErrorCode>([
   "SandboxNotFound",
   "ImageNotFound",
   "FileNotFound",
+  "ProcessNotFound",
 ]);
 
 /** What an answer of a self-hosted endpoint means; see `Plane`. */

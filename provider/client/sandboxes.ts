@@ -1,4 +1,5 @@
 import type { Slots } from "../slots";
+import { BackgroundApi } from "./background";
 import { SandboxesError } from "./errors";
 import { executeCommand, executeShellCommand } from "./exec";
 import { type ExecStream, type OpenExecOptions, openExecStream } from "./execStream";
@@ -198,6 +199,11 @@ export class SandboxesApi {
   /** Runs a program whose streams flow while it runs. */
   stream(id: string, start: ExecStart, options: OpenExecOptions = {}): Promise<ExecStream> {
     return openExecStream(this.#http, this.path(id), start, options);
+  }
+
+  /** Programs that need nobody who listens. */
+  background(id: string): BackgroundApi {
+    return new BackgroundApi(this.#http, this.path(id));
   }
 
   /** Path of one sandbox, for what lies below it. */

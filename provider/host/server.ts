@@ -16,6 +16,7 @@ import { logRequests, requestFacts } from "./serverLog";
 import { createNetwork, type NetworkOptions } from "./serverNetwork";
 import { type ServerTls, selfSignedTls } from "./serverTls";
 import { Admission, type AdmissionOptions } from "./services/admission";
+import { BackgroundService } from "./services/background";
 import { CommitService } from "./services/commits";
 import { DiskImageService } from "./services/diskImages";
 import { ExecService } from "./services/exec";
@@ -24,7 +25,6 @@ import { GarbageService } from "./services/garbage";
 import { GroupService } from "./services/groups";
 import { LifecycleService } from "./services/lifecycle";
 import { ProcessService } from "./services/processes";
-import { ProgramOutput } from "./services/programOutput";
 import { recover } from "./services/recovery";
 import { SandboxService } from "./services/sandboxes";
 import type { SandboxNetwork } from "./services/sandboxNetwork";
@@ -239,10 +239,9 @@ function createServices(
     suspend: (record) => sandboxes.stopIdle(record),
     remove: ({ groupKey, id }) => sandboxes.delete(groupKey, id),
   });
-  const output = new ProgramOutput();
   const sandboxes: SandboxService = new SandboxService({
     network: withVolumes(network, volumes),
-    ...{ store: sandboxStore, diskImages, driver, admission, snapshots: shelf, lifecycle, output, log },
+    ...{ store: sandboxStore, diskImages, driver, admission, snapshots: shelf, lifecycle, log },
   });
   const snapshots = new SnapshotService({ shelf, sandboxes, driver, volumes: volumeStore });
   const commits = new CommitService({ sandboxes, diskImages, directory: join(options.dataDir, "commits") });
@@ -276,11 +275,12 @@ function createServices(
   const stores = { diskImages: diskImageStore, sandboxes: sandboxStore, snapshots: snapshotStore };
   const garbage = new GarbageService({ images, imagesInUse, driver, stores, log });
   const processes = new ProcessService({ sandboxes });
+  const background = new BackgroundService({ sandboxes });
   const recovery = {
     ...{ groups: groupStore, store: sandboxStore, driver, sandboxes, diskImages, snapshots, commits, lifecycle, log },
   };
   return {
     ...{ groups, diskImages, sandboxes, exec, files, secrets, volumes, ports, egress, status, recovery },
-    ...{ snapshots, commits, lifecycle, stats, garbage, processes, output, roleAssignments },
+    ...{ snapshots, commits, lifecycle, stats, garbage, processes, background, roleAssignments },
   };
 }

@@ -2,6 +2,7 @@ import type { CallOptions } from "../client/http";
 import type { GroupApi } from "../client/sandboxApi";
 import type { Isolation } from "../client/wire/groups";
 import type { SandboxView } from "../client/wire/sandboxes";
+import { BackgroundProcesses } from "./background";
 import { type Command, type ExecOptions, type ExecResult, exec } from "./exec";
 import { SandboxFiles } from "./files";
 import { type Lifecycle, lifecycleContent } from "./lifecycle";
@@ -24,6 +25,7 @@ export interface Resources {
 export class Sandbox implements AsyncDisposable {
   readonly id: string;
   readonly files: SandboxFiles;
+  readonly background: BackgroundProcesses;
   readonly #api: GroupApi;
   #view: SandboxView;
 
@@ -32,6 +34,7 @@ export class Sandbox implements AsyncDisposable {
     this.#view = view;
     this.id = view.id;
     this.files = new SandboxFiles(api.files, view.id);
+    this.background = new BackgroundProcesses(api.sandboxes.background(view.id));
   }
 
   get state(): SandboxState {

@@ -196,7 +196,7 @@ describe("the server", () => {
     const { agent } = host.machines.vms.get(id)!;
     while (agent.running === 0) await sleep(5);
     await host.restart();
-    expect(agent.requests).toMatchObject([{ argv: ["sleep", "1000"], detached: true }]);
+    expect(agent.requests).toMatchObject([{ argv: ["sleep", "1000"] }]);
     expect(agent.running).toBe(1);
   });
 

@@ -49,7 +49,7 @@ for (const apiVersion of ["2026-02-01-preview", "2026-09-01-preview"] as const) 
       group,
       image: "ubuntu",
       memory: "2048Mi",
-      lacks: ["streamedInput", "signals", "startFailures", "aborts"],
+      lacks: ["streamedInput", "signals", "startFailures", "aborts", "background"],
       close,
     };
   });

@@ -12,8 +12,9 @@ import { ExecFailure, type Group, type Sandbox } from "../../provider/runtime";
  * - `signals`: none can be sent, and a program ended by one is told by 128 plus its number, as shells say it
  * - `startFailures`: a program that cannot be started is told by exit code 127
  * - `aborts`: aborting one request ends the waiting, not the program
+ * - `background`: programs in the background are refused
  */
-export type Lack = "streamedInput" | "signals" | "startFailures" | "aborts";
+export type Lack = "streamedInput" | "signals" | "startFailures" | "aborts" | "background";
 
 export interface ScenarioTarget {
   lacks?: readonly Lack[];
@@ -297,6 +298,94 @@ export function runtimeScenarios(name: string, open: () => Promise<ScenarioTarge
         const process = await sandbox.spawn(["sleep", "600"], { signal: controller.signal });
         controller.abort(reason);
         await expect(process.wait()).rejects.toBe(reason);
+      });
+    });
+
+    describe("background", () => {
+      it("starts a program that is found again by its id, with what it printed and how it ended", async () => {
+        const line = "echo one; sleep 0.2; echo two >&2; echo three; exit 3";
+        const starting = sandbox.background.start(line, { env: { A: "b" } });
+        if (lacks("background")) return expect(starting).rejects.toMatchObject(unsupported);
+        const started = await starting;
+        expect(started.exit).toBeUndefined();
+        expect(await started.wait()).toMatchObject({ exitCode: 3, signal: null, timedOut: false });
+        const again = await (await target.group.getSandbox(sandbox.id)).background.get(started.id);
+        expect(again.command).toEqual(["/bin/sh", "-c", line]);
+        expect(again.exit).toMatchObject({ exitCode: 3 });
+        expect(await again.output()).toEqual({ stdout: "one\nthree\n", stderr: "two\n", truncated: false, next: 14 });
+        expect((await again.output({ from: 4 })).stdout).toBe("three\n");
+        expect((await sandbox.background.list()).map(({ id }) => id)).toContain(started.id);
+        await again.remove();
+        await again.remove();
+        await expect(sandbox.background.get(started.id)).rejects.toMatchObject({ code: "ProcessNotFound" });
+        await expect(started.output()).rejects.toMatchObject({ code: "ProcessNotFound" });
+      });
+
+      it("follows what is printed until the program ends, from any place on", async () => {
+        if (lacks("background")) return;
+        const job = await sandbox.background.start("for i in 1 2 3 4; do echo $i; sleep 0.1; done");
+        const read = async (from: number) => {
+          let text = "";
+          for await (const { data, dropped } of job.follow({ from })) {
+            expect(dropped).toBe(0);
+            text += data;
+          }
+          return text;
+        };
+        expect(await Promise.all([read(0), read(0)])).toEqual(["1\n2\n3\n4\n", "1\n2\n3\n4\n"]);
+        expect(await read(2)).toBe("2\n3\n4\n");
+        await expect(job.output({ from: 99 })).rejects.toMatchObject({ code: "Invalid", field: "from" });
+        await job.remove();
+      });
+
+      it("tells what was dropped of a program that prints more than is kept", async () => {
+        if (lacks("background")) return;
+        const job = await sandbox.background.start("yes | head -c 900000; printf end");
+        await job.wait();
+        const { stdout, truncated, next } = await job.output();
+        expect([truncated, next, stdout.endsWith("y\nend")]).toEqual([true, 900_003, true]);
+        expect(stdout.length).toBeLessThanOrEqual(256 * 1024);
+        const pieces = [];
+        for await (const piece of job.follow()) pieces.push(piece);
+        const told = pieces.reduce((sum, { data, dropped }) => sum + data.length + dropped, 0);
+        expect(told).toBe(900_003);
+        await job.remove();
+      });
+
+      it("signals a program, and ends it with all that it left", async () => {
+        if (lacks("background")) return;
+        const job = await sandbox.background.start(
+          "trap 'echo heard; exit 5' TERM; echo ready; while :; do sleep 0.1; done",
+        );
+        for await (const { data } of job.follow()) if (String(data) === "ready\n") break;
+        await job.kill("SIGTERM");
+        expect(await job.wait()).toMatchObject({ exitCode: 5 });
+        expect((await job.output()).stdout).toBe("ready\nheard\n");
+        const limited = await sandbox.background.start(["sleep", "600"], { timeoutMs: 300 });
+        expect(await limited.wait()).toMatchObject({ exitCode: null, signal: "SIGKILL", timedOut: true });
+      });
+
+      it("starts a program once, however often the same id is asked for", async () => {
+        if (lacks("background")) return;
+        const starts = [1, 2, 3].map(() => sandbox.background.start("echo x; sleep 600", { id: "just-once" }));
+        const [one] = await Promise.all(starts);
+        for await (const { data } of one!.follow()) {
+          expect(String(data)).toBe("x\n");
+          break;
+        }
+        expect((await sandbox.background.list()).filter(({ id }) => id === "just-once")).toHaveLength(1);
+        await one!.remove();
+      });
+
+      it("refuses what cannot be started, and names that are none", async () => {
+        if (lacks("background")) return;
+        const { background } = sandbox;
+        await expect(background.start(["/no/such"])).rejects.toMatchObject({ code: "ExecFailed" });
+        await expect(background.start("true", { cwd: "/no/such" })).rejects.toMatchObject({ code: "ExecFailed" });
+        const invalid = { code: "Invalid", field: expect.stringContaining("processId") };
+        await expect(background.start("true", { id: "no such name" })).rejects.toMatchObject(invalid);
+        await expect(background.start("true", { id: "main" })).rejects.toMatchObject(invalid);
+        await expect(background.get("unknown")).rejects.toMatchObject({ code: "ProcessNotFound" });
       });
     });
 

@@ -55,13 +55,28 @@ async function leaveTraces(sandbox: Sandbox): Promise<string> {
     sandbox,
     "(n=0; while :; do n=$((n + 1)); echo $n > /dev/shm/next; mv /dev/shm/next /dev/shm/count; sleep 0.05; done) > /dev/null 2>&1 & while ! test -s /dev/shm/count; do sleep 0.05; done",
   );
+  await sandbox.background.start("i=0; while :; do i=$((i + 1)); echo $i; sleep 0.05; done", { id: "ticker" });
   return nonce;
+}
+
+/** Every line that it has printed since its start is there. */
+async function expectTicker(sandbox: Sandbox): Promise<void> {
+  const ticker = await sandbox.background.get("ticker");
+  expect(ticker.exit).toBeUndefined();
+  const { stdout, truncated, next } = await ticker.output();
+  const lines = stdout.trim().split("\n").map(Number);
+  expect([truncated, lines]).toEqual([false, lines.map((_, index) => index + 1)]);
+  for await (const { data } of ticker.follow({ from: next })) {
+    expect(Number(String(data).split("\n")[0])).toBe(lines.length + 1);
+    break;
+  }
 }
 
 async function expectTraces(sandbox: Sandbox, nonce: string): Promise<void> {
   expect(await output(sandbox, "cat /dev/shm/nonce")).toBe(nonce);
   const before = Number(await output(sandbox, "cat /dev/shm/count"));
   await expect.poll(async () => Number(await output(sandbox, "cat /dev/shm/count"))).toBeGreaterThan(before);
+  await expectTicker(sandbox);
 }
 
 describe("a sandbox that is stopped", () => {

@@ -26,7 +26,6 @@ struct Delegate {
     /// Of the program, for a copy that runs one.
     group: Option<Cgroup>,
     is_program: bool,
-    detached: bool,
 }
 
 /// Hands the request to a copy of this process.
@@ -59,7 +58,6 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         freezes,
         group,
         is_program,
-        detached: request.has(tag::DETACHED),
     };
     if let Err(error) = begun {
         delegate.release(context.machine);
@@ -182,8 +180,8 @@ impl Stream for Delegate {
         self.kill();
     }
 
-    fn outlives(&self, keep_programs: bool) -> bool {
-        self.is_program && (self.detached || keep_programs) && !self.cancelled
+    fn is_program(&self) -> bool {
+        self.is_program && !self.cancelled
     }
 
     fn release(&mut self, machine: &mut Machine) {

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(dead_code))]
 
 mod archive;
+mod background;
 mod boot;
 mod cgroup;
 mod connect;

@@ -54,6 +54,17 @@ impl Outbox {
         outcome
     }
 
+    /// Hands over the frames, kind and payload, and forgets them; for one that is not on its way to a port.
+    pub fn drain(&mut self, mut take: impl FnMut(u8, &[u8])) {
+        let mut rest = &self.buffer[self.sent..];
+        while let Some(header) = rest.get(..HEADER_BYTES) {
+            let length = u32::from_be_bytes([header[0], header[1], header[2], header[3]]) as usize;
+            take(header[8], &rest[HEADER_BYTES..HEADER_BYTES + length]);
+            rest = &rest[HEADER_BYTES + length..];
+        }
+        self.clear();
+    }
+
     /// Writes until all is gone or the port is full.
     pub fn flush(&mut self, port: &impl AsRawFd) -> Result<()> {
         while !self.is_empty() {

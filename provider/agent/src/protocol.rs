@@ -22,6 +22,8 @@ pub const GUEST_WINDOW: u32 = 256 * 1024;
 /// Bytes of one input channel that the host may send ahead of the guest's reader.
 pub const HOST_WINDOW: u32 = 64 * 1024;
 
+/// Programs started in the background that are known at the same time, ended ones included.
+pub const MAX_STARTED: usize = 64;
 pub const MAX_STREAMS: usize = 1024;
 /// Of these, connections that programs in the guest opened.
 pub const MAX_ARRIVALS: usize = 256;
@@ -63,6 +65,11 @@ pub mod kind {
     pub const ARCHIVE: u8 = 11;
     pub const SPACE: u8 = 12;
     pub const MOUNT: u8 = 13;
+    pub const START: u8 = 14;
+    pub const LIST_STARTED: u8 = 15;
+    pub const READ_STARTED: u8 = 16;
+    pub const SIGNAL_STARTED: u8 = 17;
+    pub const REMOVE_STARTED: u8 = 18;
 }
 
 pub mod tag {
@@ -74,7 +81,9 @@ pub mod tag {
     pub const STDIN: u8 = 14;
     pub const TIMEOUT_MS: u8 = 15;
     pub const TERMINAL: u8 = 16;
-    pub const DETACHED: u8 = 17;
+    pub const STARTED_MS: u8 = 17;
+    /// An answer may come later: when there is something to tell.
+    pub const WAIT: u8 = 18;
     pub const PATH: u8 = 20;
     pub const OFFSET: u8 = 21;
     pub const LENGTH: u8 = 22;
@@ -104,8 +113,11 @@ pub mod tag {
     pub const UID: u8 = 63;
     pub const GID: u8 = 64;
     pub const TARGET: u8 = 65;
-    /// One directory entry: tags nested in a value.
+    /// One directory entry, or one program: tags nested in a value.
     pub const ENTRY: u8 = 66;
+    /// Pieces of a program's output, in their order.
+    pub const OUTPUT: u8 = 67;
+    pub const ERROR_OUTPUT: u8 = 68;
 }
 
 /// Why a stream failed; the value of tag FAILURE in END.
@@ -125,4 +137,6 @@ pub mod failure {
     pub const SYSTEM: u8 = 11;
     pub const NOT_A_FILE: u8 = 12;
     pub const TOO_MANY: u8 = 13;
+    /// No program of that name was started here, or it is forgotten.
+    pub const UNKNOWN_PROGRAM: u8 = 14;
 }

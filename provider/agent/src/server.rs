@@ -1,5 +1,6 @@
 //! The loop: one thread, one epoll, edge-triggered. An idle machine makes no system call at all.
 
+use crate::background::{self, Background};
 use crate::cgroup::Cgroups;
 use crate::foreign::ForeignMounts;
 use crate::frames::{Decoder, Frame, HELLO_BYTES};
@@ -7,7 +8,7 @@ use crate::outbox::Outbox;
 use crate::port::Port;
 use crate::protocol::{frame, GUEST_WINDOW, KEEP_PROGRAMS, MAGIC, NONCE_BYTES, VERSION};
 use crate::session::Session;
-use crate::stream::{Machine, EPOCH_SHIFT};
+use crate::stream::{Machine, EPOCH_SHIFT, NO_EPOCH};
 use crate::sys::{self, Epoll, Event, Io, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::io::OwnedFd;
@@ -26,6 +27,8 @@ pub struct Server {
     machine: Machine,
     decoder: Decoder,
     out: Outbox,
+    /// Of the present session.
+    epoch: u32,
     /// None until a host has said HELLO.
     session: Option<Session>,
     /// Earlier sessions of which programs go on.
@@ -49,10 +52,10 @@ impl Server {
             cgroups,
             is_guest,
             is_root: sys::is_root(),
-            epoch: 0,
             foreign: ForeignMounts::new(is_guest),
             volumes: BTreeSet::new(),
             mounts: BTreeMap::new(),
+            background: Background::default(),
         };
         Ok(Server {
             port,
@@ -60,6 +63,7 @@ impl Server {
             machine,
             decoder: Decoder::default(),
             out: Outbox::default(),
+            epoch: NO_EPOCH,
             session: None,
             abandoned: Vec::new(),
             readable: false,
@@ -76,7 +80,9 @@ impl Server {
                 self.handle(*event);
             }
             self.read_port();
+            let news = background::pump(&mut self.machine);
             if let Some(session) = &mut self.session {
+                session.tell(&news);
                 session.pump(&mut self.out, &mut self.machine);
             }
             let machine = &mut self.machine;
@@ -86,6 +92,7 @@ impl Server {
         for mut session in self.session.take().into_iter().chain(self.abandoned.drain(..)) {
             session.end(&mut self.machine);
         }
+        background::end(&mut self.machine);
         self.machine.cgroups.remove_all();
         Ok(())
     }
@@ -94,13 +101,18 @@ impl Server {
         let session = self.session.as_ref();
         let room = self.out.has_room();
         let abandoned_works = self.abandoned.iter().any(Session::has_work);
-        if self.readable || abandoned_works || (room && session.map_or(false, Session::has_work)) {
+        if self.readable
+            || abandoned_works
+            || self.machine.background.has_work()
+            || (room && session.map_or(false, Session::has_work))
+        {
             return Some(0);
         }
         let deadline = session
             .into_iter()
             .chain(&self.abandoned)
             .filter_map(Session::deadline)
+            .chain(self.machine.background.deadline())
             .min()?;
         let left = deadline.saturating_sub(sys::monotonic_ns());
         let ms = (left / 1_000_000 + u64::from(left % 1_000_000 != 0)).min(i32::MAX as u64) as i32;
@@ -112,6 +124,7 @@ impl Server {
             PORT => self.readable |= event.readable,
             SIGNALS => self.take_signals(),
             LISTENER => self.accept(),
+            token if token >> EPOCH_SHIFT == u64::from(NO_EPOCH) => self.machine.background.event(token, event),
             token => {
                 if let Some(session) = self.sessions().find(|session| session.owns(token)) {
                     session.event(token, event);
@@ -134,7 +147,8 @@ impl Server {
         }
         let mut strays = false;
         while let Some((pid, ended)) = sys::reap() {
-            strays |= !self.sessions().any(|session| session.exited(pid, ended));
+            let known = self.machine.background.exited(pid, ended);
+            strays |= !known && !self.sessions().any(|session| session.exited(pid, ended));
         }
         if strays {
             self.machine.cgroups.sweep();
@@ -197,8 +211,8 @@ impl Server {
                             self.abandoned.extend(session.abandon(keep, &mut self.machine));
                         }
                         self.out.clear();
-                        self.machine.epoch = (self.machine.epoch + 1) % (1 << (u64::BITS - EPOCH_SHIFT));
-                        self.session = Some(Session::new(nonce, self.machine.epoch));
+                        self.epoch = self.epoch % ((1 << (u64::BITS - EPOCH_SHIFT)) - 1) + 1; // never NO_EPOCH
+                        self.session = Some(Session::new(nonce, self.epoch));
                     }
                     let ack = [
                         &MAGIC[..],

@@ -94,6 +94,22 @@ impl Session {
         (token >> EPOCH_SHIFT) as u32 == self.epoch
     }
 
+    /// There is news of these background programs.
+    pub fn tell(&mut self, programs: &[u32]) {
+        let waits = |slot: &Slot| {
+            slot.stream
+                .follows()
+                .map_or(false, |program| programs.contains(&program))
+        };
+        let waiting: Vec<u32> = self
+            .streams
+            .iter()
+            .filter(|(_, slot)| waits(slot))
+            .map(|(id, _)| *id)
+            .collect();
+        waiting.into_iter().for_each(|id| self.queue(id));
+    }
+
     pub fn event(&mut self, token: u64, event: Event) {
         self.with((token >> 8) as u32, |slot| slot.stream.event(token as u8, event));
     }
@@ -136,6 +152,7 @@ impl Session {
         };
         let mut context = Context {
             id,
+            epoch: self.epoch,
             out,
             credit: &mut slot.credit,
             arrivals: &mut self.arrivals,
@@ -169,6 +186,7 @@ impl Session {
         let mut credit = [GUEST_WINDOW; 2];
         let mut context = Context {
             id,
+            epoch: self.epoch,
             out,
             credit: &mut credit,
             arrivals: &mut self.arrivals,
@@ -205,7 +223,7 @@ impl Session {
     pub fn abandon(mut self, keep_programs: bool, machine: &mut Machine) -> Option<Session> {
         let (kept, ended): (Vec<_>, Vec<_>) = std::mem::take(&mut self.streams)
             .into_iter()
-            .partition(|(_, slot)| slot.stream.outlives(keep_programs));
+            .partition(|(_, slot)| keep_programs && slot.stream.is_program());
         ended.into_iter().for_each(|(_, slot)| end_slot(slot, machine));
         self.streams = kept.into_iter().collect();
         self.work.clear();
@@ -232,6 +250,7 @@ impl Session {
         let mut credit = [GUEST_WINDOW; 2];
         let mut context = Context {
             id,
+            epoch: self.epoch,
             out,
             credit: &mut credit,
             arrivals: &mut self.arrivals,

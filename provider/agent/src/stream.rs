@@ -1,5 +1,6 @@
 //! What every call of the host is to the loop: events come in, `pump` moves on.
 
+use crate::background::{self, Background};
 use crate::cgroup::Cgroups;
 use crate::foreign::ForeignMounts;
 use crate::listen::Arrivals;
@@ -11,8 +12,11 @@ use crate::volume::Mount;
 use crate::{archive, connect, delegate, exec, files, identity, listen, volume};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Above stream and channel in a token; 24 bits, more sessions than a machine sees.
+/// Above stream and channel in a token; 24 bits, more sessions than a machine sees. It counts sessions, so that
+/// descriptors of an earlier one are told from those of the present.
 pub const EPOCH_SHIFT: u32 = 40;
+/// Of what belongs to no session.
+pub const NO_EPOCH: u32 = 0;
 
 /// What streams share.
 pub struct Machine {
@@ -21,18 +25,20 @@ pub struct Machine {
     /// PID 1 of a VM; else an ordinary process that must leave the machine's identity alone.
     pub is_guest: bool,
     pub is_root: bool,
-    /// Counts sessions, so that descriptors of an earlier one are told from those of the present.
-    pub epoch: u32,
     pub foreign: ForeignMounts,
     /// Names of all mounted volumes.
     pub volumes: BTreeSet<Vec<u8>>,
     /// Of these, the ones that no stream serves.
     pub mounts: BTreeMap<Vec<u8>, Mount>,
+    /// Programs that belong to no session.
+    pub background: Background,
 }
 
 /// One stream's view of the world while it is called.
 pub struct Context<'a> {
     pub id: u32,
+    /// Of the session, or that of the machine's own.
+    pub epoch: u32,
     pub out: &'a mut Outbox,
     /// Bytes that the host has room for, per output channel.
     pub credit: &'a mut [u32; 2],
@@ -43,7 +49,7 @@ pub struct Context<'a> {
 impl Context<'_> {
     /// Names one of the stream's descriptors in events.
     pub fn token(&self, channel: u8) -> u64 {
-        u64::from(self.machine.epoch) << EPOCH_SHIFT | u64::from(self.id) << 8 | u64::from(channel)
+        u64::from(self.epoch) << EPOCH_SHIFT | u64::from(self.id) << 8 | u64::from(channel)
     }
 
     pub fn end(&mut self, fields: &Fields) {
@@ -79,9 +85,13 @@ pub trait Stream {
     fn exited(&mut self, _pid: i32, _ended: Ended) -> bool {
         false
     }
-    /// True if the stream goes on when its session is over, its output thrown away; asked once, then.
-    fn outlives(&self, _keep_programs: bool) -> bool {
+    /// True for a program, which may go on when its session is over, its output thrown away; asked once, then.
+    fn is_program(&self) -> bool {
         false
+    }
+    /// The background program whose news `pump` waits for.
+    fn follows(&self) -> Option<u32> {
+        None
     }
     /// When `pump` wants to be called without an event; monotonic ns.
     fn deadline(&self) -> Option<u64> {
@@ -131,6 +141,11 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
         kind::ARCHIVE => archive::open(request, context),
         kind::SPACE => files::info::space(request),
         kind::MOUNT => volume::open(request, context),
+        kind::START => background::start(request, context),
+        kind::LIST_STARTED => Ok(background::list(context)),
+        kind::READ_STARTED => background::read(request, context),
+        kind::SIGNAL_STARTED => background::signal(request, context),
+        kind::REMOVE_STARTED => background::remove(request, context),
         _ => Err(Failure::INVALID),
     }
 }

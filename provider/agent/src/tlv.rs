@@ -66,6 +66,12 @@ impl Fields {
         self.bytes(tag, &value.to_be_bytes())
     }
 
+    /// Adds fields that were written elsewhere.
+    pub fn append(mut self, fields: &[u8]) -> Self {
+        self.0.extend_from_slice(fields);
+        self
+    }
+
     pub fn as_slice(&self) -> &[u8] {
         &self.0
     }

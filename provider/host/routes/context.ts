@@ -1,5 +1,6 @@
 import type { EgressService } from "../egress/egressService";
 import type { PortService } from "../ports/portService";
+import type { BackgroundService } from "../services/background";
 import type { CommitService } from "../services/commits";
 import type { DiskImageService } from "../services/diskImages";
 import type { ExecService } from "../services/exec";
@@ -7,7 +8,6 @@ import type { FileService } from "../services/files";
 import type { GarbageService } from "../services/garbage";
 import type { GroupService } from "../services/groups";
 import type { ProcessService } from "../services/processes";
-import type { ProgramOutput } from "../services/programOutput";
 import type { SandboxService } from "../services/sandboxes";
 import type { SecretService } from "../services/secrets";
 import type { SnapshotService } from "../services/snapshots";
@@ -27,7 +27,7 @@ export interface RouteContext {
   commits: CommitService;
   stats: StatsService;
   processes: ProcessService;
-  output: ProgramOutput;
+  background: BackgroundService;
   exec: ExecService;
   files: FileService;
   secrets: SecretService;

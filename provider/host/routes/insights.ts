@@ -3,6 +3,7 @@ import type { FastifyInstance } from "fastify";
 import type { WebSocket } from "ws";
 import { z } from "zod";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
+import { readProgramOutput } from "../services/programOutput";
 import type { RouteContext } from "./context";
 import { page } from "./paging";
 import { dataPlaneGroup, groupAndIdOf, query } from "./request";
@@ -26,9 +27,10 @@ export function insightRoutes(app: FastifyInstance, webSockets: WebSockets, cont
     const [group, id] = groupAndIdOf(context, request);
     refuseContainer(query(request).containerName);
     const { tailLines, follow } = logQuery.parse(request.query);
-    const record = context.sandboxes.get(group, id);
+    context.sandboxes.get(group, id);
     return serve(async (socket, signal) => {
-      for await (const { stream, data } of context.output.read(record.id, { tailLines, follow, signal })) {
+      const wanted = { tailLines, follow, signal };
+      for await (const { stream, data } of readProgramOutput(context, group, id, wanted)) {
         await sendFrame(socket, { type: stream, data: data.toString("base64") });
       }
     });

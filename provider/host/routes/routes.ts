@@ -2,6 +2,7 @@ import type { FastifyInstance } from "fastify";
 import { isSandboxesError, SandboxesError } from "../../client/errors";
 import { authorize } from "./authorize";
 import { azureOnlyRoutes } from "./azureOnly";
+import { backgroundRoutes } from "./background";
 import type { RouteContext } from "./context";
 import { diskImageRoutes } from "./diskImages";
 import { egressRoutes } from "./egress";
@@ -91,6 +92,7 @@ export function registerRoutes(app: FastifyInstance, context: RouteContext): voi
   execStreamRoutes(webSockets, context);
   insightRoutes(app, webSockets, context);
   fileRoutes(app, context);
+  backgroundRoutes(app, context);
   portRoutes(app, context);
   egressRoutes(app, context);
   secretRoutes(app, context);

@@ -1,107 +1,56 @@
-import { EventEmitter } from "node:events";
-import type { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isSandboxesError } from "../../client/errors";
+import { ownProgramId } from "../../client/wire/background";
+import type { BackgroundOutput } from "../vm/guestBackground";
+import type { BackgroundService } from "./background";
+import type { SandboxService } from "./sandboxes";
 
-/** Kept of what one sandbox's own program prints; older output is dropped. */
-const keptBytes = 256 * 1024;
-/** Up to this, what follows is kept as one with what came before. */
-const joinedBytes = 1024;
-/** Of what a slow reader has not read yet. */
-const maxWaiting = 4096;
+/** A follower asks the guest that seldom whether it is still there. */
+const waitMs = 30_000;
+/** For a sandbox that is stopped, or whose program is about to be started. */
+const againMs = 500;
 
-export interface OutputPart {
-  stream: "stdout" | "stderr";
-  data: Buffer;
-}
+export type OutputPart = BackgroundOutput["parts"][number];
 
-interface SandboxOutput {
-  parts: OutputPart[];
-  bytes: number;
-  /** Says `part` with each, and `end` when no more will come. */
-  events: EventEmitter;
+export interface ReadOptions {
+  tailLines?: number;
+  follow: boolean;
+  signal: AbortSignal;
 }
 
 /**
- * What the sandboxes' own programs have printed, the newest part of it. In memory: what was printed before a restart of
- * the host, or after a sandbox was stopped, is not in it.
+ * What the sandbox's own program has printed, of what is kept at most the last `tailLines` lines, and, if that is wanted,
+ * what comes until it ends, the sandbox is gone, or `signal`; slow readers miss what the guest drops meanwhile. A follower
+ * waits while the sandbox is stopped; others are told `NotRunning`.
  */
-export class ProgramOutput {
-  readonly #outputs = new Map<string, SandboxOutput>();
-
-  /** Reads both streams to their ends. */
-  collect(sandboxId: string, streams: { stdout: Readable; stderr: Readable }): void {
-    const output = this.#of(sandboxId);
-    for (const stream of ["stdout", "stderr"] as const) {
-      streams[stream].on("data", (data: Buffer) => add(output, { stream, data }));
-      streams[stream].on("error", () => undefined); // The connection is over; whoever waits hears it by the sandbox.
+export async function* readProgramOutput(
+  { background, sandboxes }: { background: BackgroundService; sandboxes: Pick<SandboxService, "stateOf" | "find"> },
+  groupKey: string,
+  id: string,
+  { tailLines, follow, signal }: ReadOptions,
+): AsyncGenerator<OutputPart> {
+  let place = 0;
+  let isFirst = true;
+  while (!signal.aborted) {
+    const wanted = { from: place, waitMs: follow && !isFirst ? waitMs : 0, caller: signal };
+    const output = await background.output(groupKey, id, ownProgramId, wanted).catch((error: unknown) => {
+      const state = sandboxes.stateOf(groupKey, id);
+      if (state === undefined || state === "Deleting") return undefined;
+      const mayCome = isSandboxesError(error, "ProcessNotFound") || (follow && isSandboxesError(error, "NotRunning"));
+      if (!mayCome) throw error;
+      return undefined;
+    });
+    if (!output) {
+      // Gone, or without a program that could come.
+      if (!follow || !sandboxes.find(groupKey, id)?.program?.argv.length) return;
+      await sleep(againMs, undefined, { signal }).catch(() => undefined); // The caller left.
+      continue;
     }
+    yield* isFirst ? tail(output.parts, tailLines) : output.parts;
+    isFirst = false;
+    place = output.next;
+    if (place === output.state.outputEnd && (!follow || output.state.ended)) return;
   }
-
-  /**
-   * What is kept, at most the last `tailLines` lines of it, and, if that is wanted, what comes until `signal`; slow
-   * readers miss what does not fit.
-   */
-  async *read(sandboxId: string, options: { tailLines?: number; follow: boolean; signal: AbortSignal }) {
-    const { tailLines, follow, signal } = options;
-    const output = this.#of(sandboxId);
-    const waiting = tail(output.parts, tailLines);
-    let bytes = waiting.reduce((sum, { data }) => sum + data.length, 0);
-    let wake: () => void = () => undefined;
-    const onPart = (part: OutputPart) => {
-      waiting.push(part);
-      bytes += part.data.length;
-      while ((bytes > keptBytes || waiting.length > maxWaiting) && waiting.length > 1)
-        bytes -= waiting.shift()?.data.length ?? 0;
-      wake();
-    };
-    const onEnd = () => wake();
-    output.events.on("part", onPart).once("end", onEnd);
-    signal.addEventListener("abort", onEnd, { once: true });
-    try {
-      for (;;) {
-        const part = waiting.shift();
-        if (part) {
-          bytes -= part.data.length;
-          yield part;
-        } else if (!follow || signal.aborted || this.#outputs.get(sandboxId) !== output) return;
-        else {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-        }
-      }
-    } finally {
-      output.events.off("part", onPart).off("end", onEnd);
-      signal.removeEventListener("abort", onEnd);
-    }
-  }
-
-  /** A sandbox is gone for good; ends who follows it. Repeatable. */
-  removed(sandboxId: string): void {
-    const output = this.#outputs.get(sandboxId);
-    this.#outputs.delete(sandboxId);
-    output?.events.emit("end");
-  }
-
-  #of(sandboxId: string): SandboxOutput {
-    const known = this.#outputs.get(sandboxId);
-    if (known) return known;
-    const output: SandboxOutput = { parts: [], bytes: 0, events: new EventEmitter().setMaxListeners(0) };
-    this.#outputs.set(sandboxId, output);
-    return output;
-  }
-}
-
-function add(output: SandboxOutput, part: OutputPart): void {
-  // A copy: a small part of a large buffer would keep all of it.
-  const own = { ...part, data: Buffer.from(part.data) };
-  const last = output.parts.at(-1);
-  // A program that prints byte by byte must not make a million objects here.
-  if (last?.stream === own.stream && last.data.length + own.data.length <= joinedBytes) {
-    output.parts[output.parts.length - 1] = { ...own, data: Buffer.concat([last.data, own.data]) };
-  } else output.parts.push(own);
-  output.bytes += own.data.length;
-  while (output.bytes > keptBytes && output.parts.length > 1) output.bytes -= output.parts.shift()?.data.length ?? 0;
-  output.events.emit("part", own);
 }
 
 /** The last lines, over both streams as they came. */

@@ -13,7 +13,6 @@ import { mergedPolicy } from "./lifecyclePlan";
 import { Machines } from "./machines";
 import { machineSize, type NewSandbox, newSandbox } from "./newSandbox";
 import { startOwnProgram } from "./ownProgram";
-import type { ProgramOutput } from "./programOutput";
 import type { SandboxNetwork } from "./sandboxNetwork";
 import { isDisabled, type StoppedReason, saveChange, saveFailure, stopped } from "./sandboxRecords";
 import { Serial } from "./serial";
@@ -29,8 +28,6 @@ export interface SandboxServiceParts extends StartParts {
   network?: SandboxNetwork;
   /** Absent: nothing happens to a sandbox by itself. */
   lifecycle?: Pick<LifecycleService, "changed" | "touch" | "hold" | "isIdle" | "forget">;
-  /** Absent: what sandboxes' own programs print is dropped. */
-  output?: ProgramOutput;
   log: HostLog;
 }
 
@@ -97,13 +94,17 @@ export class SandboxService {
 
   /** Throws `SandboxNotFound`. */
   get(groupKey: string, id: string): SandboxRecord {
-    const record = this.#parts.store.get(groupKey, id);
+    const record = this.find(groupKey, id);
     if (!record) throw new SandboxesError("SandboxNotFound", `The sandbox "${id}" does not exist`);
     return record;
   }
 
+  find(groupKey: string, id: string): SandboxRecord | undefined {
+    return this.#parts.store.get(groupKey, id);
+  }
+
   stateOf(groupKey: string, id: string): SandboxState | undefined {
-    return this.#parts.store.get(groupKey, id)?.state;
+    return this.find(groupKey, id)?.state;
   }
 
   /** Stopped and failed ones included; all pairs of the selector must match. */
@@ -441,7 +442,6 @@ export class SandboxService {
   #removed(id: string): void {
     this.#parts.network?.removed(id);
     this.#parts.lifecycle?.forget(id);
-    this.#parts.output?.removed(id);
   }
 }
 

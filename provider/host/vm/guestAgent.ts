@@ -1,5 +1,6 @@
 import type { Duplex, Readable, Writable } from "node:stream";
 import type { SandboxesError } from "../../client/errors";
+import type { GuestBackground } from "./guestBackground";
 
 /**
  * What the host can ask of the agent that is PID 1 in a guest. The guest is hostile: implementations bound everything
@@ -60,6 +61,9 @@ export interface GuestAgent {
    */
   mount(request: MountRequest, options?: CallOptions): Promise<Duplex>;
 
+  /** Programs that need nobody who listens. */
+  readonly background: GuestBackground;
+
   /** Settles once, when the connection is over for whatever reason; never rejects. */
   readonly closed: Promise<SandboxesError>;
   /** Drops the connection; the guest ends what it ran for it. */
@@ -116,8 +120,6 @@ export interface ExecRequest {
   timeoutMs?: number;
   /** Kills the whole tree. */
   signal?: AbortSignal;
-  /** Goes on when the connection to the guest is over; what it prints is dropped then. */
-  detached?: boolean;
   /** A terminal of that size; stdin is open then, and stdout and stderr are one stream. */
   tty?: { columns: number; rows: number };
 }

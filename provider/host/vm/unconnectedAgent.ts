@@ -21,6 +21,7 @@ export const unconnectedAgent: GuestAgent = {
   connectPort: refuse,
   listen: refuse,
   mount: refuse,
+  background: { start: refuse, list: refuse, read: refuse, kill: refuse, remove: refuse },
   closed: Promise.resolve(refusal()),
   close() {},
 };

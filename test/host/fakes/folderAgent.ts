@@ -16,6 +16,7 @@ import type {
   GuestSpace,
   WriteFileOptions,
 } from "../../../provider/host/vm/guestAgent";
+import { folderBackground } from "./folderBackground";
 import type { FolderVm } from "./machines";
 
 /** Runs real programs of this machine and keeps files under a folder. */
@@ -25,6 +26,7 @@ export class FolderAgent implements GuestAgent {
   readonly #losing = new EventEmitter().setMaxListeners(0);
   requests: ExecRequest[] = [];
   readonly closed = new Promise<SandboxesError>(() => {});
+  readonly background = folderBackground((request) => this.exec(request));
 
   constructor(vm: FolderVm) {
     this.#vm = vm;

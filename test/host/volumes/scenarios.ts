@@ -162,6 +162,32 @@ export function volumeScenarios(name: string, machines: VolumeMachines): void {
       expect((await host.call("GET", `${volumes}/disk`)).status).toBe(404);
     });
 
+    it("programs in the background write to it while nobody listens", async () => {
+      await make("fed", { type: "AzureBlob" });
+      const id = await sandboxWith("fed");
+      const job = `${sandboxes}/${id}/backgroundProcesses/feeder`;
+      const script = "for i in 1 2 3; do echo $i | tee -a all; sleep 0.1; done; cat all >&2";
+      const started = { command: ["/bin/sh", "-c", script], workingDirectory: mountpoint };
+      expect((await host.call("PUT", job, started)).body).toMatchObject({ id: "feeder", state: "Running" });
+      expect((await host.call("PUT", job, started)).status).toBe(200);
+      const ended = async () => (await host.call("GET", job)).body.state;
+      await expect.poll(ended).toBe("Exited");
+      const { body } = await host.call("GET", `${job}/output?from=0`);
+      const said = (stream: string) =>
+        (body.parts as { stream: string; data: string }[])
+          .filter((part) => part.stream === stream)
+          .map(({ data }) => Buffer.from(data, "base64").toString())
+          .join("");
+      expect([said("stdout"), said("stderr")]).toEqual(["1\n2\n3\n", "1\n2\n3\n"]);
+      expect(body.process).toMatchObject({ exitCode: 0, outputEnd: 12 });
+      const endless = `${sandboxes}/${id}/backgroundProcesses/endless`;
+      const command = ["/bin/sh", "-c", "while :; do cat all; done"];
+      await host.call("PUT", endless, { command, workingDirectory: mountpoint });
+      expect((await host.call("DELETE", endless)).status).toBe(204);
+      expect((await host.call("GET", endless)).status).toBe(404);
+      await remove(id);
+    });
+
     it("a running sandbox gets one more", async () => {
       await make("late", { type: "AzureBlob" });
       const id = await host.sandbox({ resources: { cpu: "1000m", memory: "256Mi" } });

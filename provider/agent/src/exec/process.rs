@@ -18,8 +18,6 @@ const BUSY_AFTER_EXIT_NS: u64 = 1_000_000_000;
 
 struct Exec {
     leader: i32,
-    /// Belongs to the machine rather than to the host's session.
-    detached: bool,
     group: Option<Cgroup>,
     started: u64,
     deadline: Option<u64>,
@@ -64,7 +62,6 @@ pub fn open(request: &Request, context: &mut Context) -> Result<Opened, Failure>
     };
     let mut exec = Exec {
         leader,
-        detached: request.has(tag::DETACHED),
         group,
         started,
         deadline: timeout.map(|ms| started.saturating_add(ms.saturating_mul(1_000_000))),
@@ -314,8 +311,8 @@ impl Stream for Exec {
         true
     }
 
-    fn outlives(&self, keep_programs: bool) -> bool {
-        (self.detached || keep_programs) && self.exit.is_none() && !self.cancelled
+    fn is_program(&self) -> bool {
+        self.exit.is_none() && !self.cancelled
     }
 
     fn deadline(&self) -> Option<u64> {

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { GuestAgent, GuestIdentity } from "../guestAgent";
+import { background } from "./background";
 import { GuestChannel } from "./channel";
 import { exec } from "./exec";
 import { FieldWriter } from "./fields";
@@ -36,6 +37,7 @@ export async function connectGuestAgent(socket: Duplex, options: HandshakeOption
     connectPort: async (port, options) => connectPort(channel, port, options),
     mount: async (request, options) => mount(channel, request, options),
     listen: async (port, onConnection, options) => listen(channel, port, onConnection, options),
+    background: background(channel),
     close: () => channel.close(),
   };
 }

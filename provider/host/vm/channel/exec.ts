@@ -60,6 +60,13 @@ export async function exec(channel: GuestChannel, request: ExecRequest): Promise
 }
 
 function encodeRequest(request: ExecRequest): FieldWriter {
+  const fields = encodeProgram(request).flag(tag.stdin, request.stdin);
+  if (request.tty) fields.bytes(tag.terminal, encodeSize(request.tty.columns, request.tty.rows));
+  return fields;
+}
+
+/** What a program is started with, wherever its streams go. */
+export function encodeProgram(request: Pick<ExecRequest, "argv" | "env" | "cwd" | "user" | "timeoutMs">): FieldWriter {
   const fields = new FieldWriter();
   for (const argument of request.argv) fields.bytes(tag.argument, withoutNul(argument, "argv"));
   for (const [name, value] of Object.entries(request.env ?? {})) {
@@ -72,10 +79,7 @@ function encodeRequest(request: ExecRequest): FieldWriter {
     fields.bytes(tag.cwd, withoutNul(request.cwd, "cwd"));
   }
   if (request.user !== undefined) fields.bytes(tag.user, withoutNul(request.user, "user"));
-  fields.flag(tag.stdin, request.stdin);
   if (request.timeoutMs !== undefined) fields.number(tag.timeoutMs, Math.ceil(request.timeoutMs));
-  fields.flag(tag.detached, request.detached);
-  if (request.tty) fields.bytes(tag.terminal, encodeSize(request.tty.columns, request.tty.rows));
   return fields;
 }
 
@@ -126,7 +130,8 @@ function deferredExit() {
   return { promise, resolve, reject };
 }
 
-function decodeExit(fields: Fields): GuestExit {
+/** How a program ended, from an answer that says so. */
+export function decodeExit(fields: Fields): GuestExit {
   const signal = fields.number(tag.signal);
   return {
     exitCode: signal === undefined ? fields.requiredNumber(tag.exitCode) & 0xff : null,
@@ -136,7 +141,8 @@ function decodeExit(fields: Fields): GuestExit {
   };
 }
 
-function signalNumber(name: string): number {
+/** Throws `Invalid` for a name that is none. */
+export function signalNumber(name: string): number {
   const number = (constants.signals as Record<string, number>)[name];
   if (number === undefined) throw new SandboxesError("Invalid", `Signalling a program: "${name}" is not a signal`);
   return number;

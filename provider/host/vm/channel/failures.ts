@@ -39,6 +39,8 @@ function stateOf(kind: number, errno: number): [ErrorCode, string] {
       return ["FileConflict", "it is not a regular file"];
     case failureKind.tooMany:
       return ["CapacityExceeded", "too many calls are under way in the sandbox"];
+    case failureKind.unknownProgram:
+      return ["ProcessNotFound", "no such program was started in the background, or it is forgotten"];
     case failureKind.system:
       return fileStates[errnoName(errno)] ?? ["GuestFailed", `the sandbox's system answered ${errnoName(errno)}`];
     default:

@@ -61,6 +61,11 @@ export class Fields {
     return this.#fields.filter(([candidate]) => candidate === tag).map(([, value]) => value);
   }
 
+  /** Those with one of the tags, in their order. */
+  pieces(tags: readonly number[]): [tag: number, value: Buffer][] {
+    return this.#fields.filter(([candidate]) => tags.includes(candidate));
+  }
+
   /** A number of up to eight bytes; numbers beyond 2^53 are cut to that. */
   number(tag: number): number | undefined {
     const value = this.get(tag);

@@ -31,7 +31,7 @@ export interface HandshakeOptions {
   helloTimeoutMs: number;
   /**
    * Programs of an earlier connection go on by themselves, what they print is dropped: for a guest that was saved with
-   * them. Otherwise it ends them, but for those that were started `detached`.
+   * them. Otherwise it ends them. Those in the background go on in any case.
    */
   keepPrograms?: boolean;
 }

@@ -57,6 +57,11 @@ export const streamKind = {
   archive: 11,
   space: 12,
   mount: 13,
+  start: 14,
+  listStarted: 15,
+  readStarted: 16,
+  signalStarted: 17,
+  removeStarted: 18,
 } as const;
 
 export const tag = {
@@ -68,7 +73,8 @@ export const tag = {
   stdin: 14,
   timeoutMs: 15,
   terminal: 16,
-  detached: 17,
+  startedMs: 17,
+  wait: 18,
   path: 20,
   offset: 21,
   length: 22,
@@ -98,6 +104,8 @@ export const tag = {
   gid: 64,
   target: 65,
   entry: 66,
+  output: 67,
+  errorOutput: 68,
 } as const;
 
 /** Why a stream failed: the value of the tag `failure`. */
@@ -115,4 +123,5 @@ export const failureKind = {
   system: 11,
   notAFile: 12,
   tooMany: 13,
+  unknownProgram: 14,
 } as const;

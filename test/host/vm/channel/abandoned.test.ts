@@ -29,30 +29,6 @@ async function comeBack(): Promise<GuestAgent> {
   return connectGuestAgent(await process_.open(), { helloTimeoutMs: 60_000, keepPrograms: true });
 }
 
-test("a detached program goes on when another host connects, others end", async () => {
-  const first = await process_.connect();
-  const bound = await start(first);
-  const detached = await start(first, { detached: true });
-  const second = await process_.connect();
-  await until(() => processesWith(bound).length === 0);
-  expect(processesWith(detached)).toHaveLength(1);
-  // The numbers of streams begin anew: what happens to the old program must not be taken for the new one's.
-  const result = await run(second, ["sh", "-c", "echo new; exit 3"], { env });
-  expect(result).toMatchObject({ stdout: "new\n", exitCode: 3 });
-  process.kill(processesWith(detached)[0]!, "SIGKILL");
-  await second.ping();
-  second.close();
-});
-
-test("a detached program goes on when its host says goodbye", async () => {
-  const agent = await process_.connect();
-  const detached = await start(agent, { detached: true });
-  const bound = await start(agent);
-  agent.close();
-  await until(() => processesWith(bound).length === 0);
-  expect(processesWith(detached)).toHaveLength(1);
-});
-
 test("every program goes on for a host that asks for it, its terminal and input as they were", async () => {
   const first = await process_.connect();
   const plain = await start(first);
@@ -78,7 +54,7 @@ test("what an abandoned program prints is dropped, so that it does not stand sti
   const mark = `${process_.folder}/written`;
   // Ten times what a pipe and a window hold together.
   const script = `head -c 5000000 /dev/zero; head -c 5000000 /dev/zero >&2; echo done > ${mark}`;
-  const started = await first.exec({ argv: ["sh", "-c", script], env, detached: true });
+  const started = await first.exec({ argv: ["sh", "-c", script], env });
   started.exit.catch(() => undefined);
   const second = await comeBack();
   await until(() => readSafely(mark) === "done\n");

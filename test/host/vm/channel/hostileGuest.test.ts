@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { encodeFrame } from "../../../../provider/host/vm/channel/frames";
 import {
   failureKind,
@@ -278,3 +278,34 @@ function soon(reason: Error): AbortSignal {
   queueMicrotask(() => abort.abort(reason));
   return abort.signal;
 }
+
+describe("answers about programs in the background that make no sense end the call", () => {
+  const number = (value: number) => {
+    const bytes = Buffer.alloc(8);
+    bytes.writeBigUInt64BE(BigInt(value));
+    return bytes;
+  };
+  const state = (start: number, end: number, name = "p") =>
+    fields([tag.name, name], [tag.startedMs, number(1)], [tag.offset, number(start)], [tag.size, number(end)]);
+  const piece = (text: string) => fields([tag.output, text]);
+  const place = (from: number) => fields([tag.length, number(from)]);
+  const wait = { wait: true };
+  const rows: [string, Buffer[], (agent: GuestAgent) => Promise<unknown>][] = [
+    ["nothing", [], (agent) => agent.background.read("p", 0)],
+    ["no place", [state(0, 1), piece("x")], (agent) => agent.background.read("p", 0)],
+    ["output before what was asked for", [state(0, 9), place(3), piece("x")], (agent) => agent.background.read("p", 5)],
+    ["output beyond its end", [state(0, 3), place(0), piece("four")], (agent) => agent.background.read("p", 0)],
+    ["output that it keeps to itself", [state(0, 3), place(0)], (agent) => agent.background.read("p", 0)],
+    ["news that are none", [state(0, 3), place(3)], (agent) => agent.background.read("p", 3, wait)],
+    ["output that ends before it begins", [state(5, 3), place(5)], (agent) => agent.background.read("p", 5)],
+    ["a name that is none", [state(0, 0, "../x")], (agent) => agent.background.start("p", { argv: ["x"] })],
+    ["too many", Array(65).fill(fields([tag.entry, state(0, 0)])), (agent) => agent.background.list()],
+  ];
+  test.each(rows)("%s", async (_what, answer, call) => {
+    const { agent } = await hostileGuest((stream, type, guest) => {
+      if (type === frameType.open) guest.write(encodeFrame(stream, frameType.end, Buffer.concat(answer)));
+    });
+    await expect(call(agent)).rejects.toMatchObject({ code: "GuestFailed" });
+    agent.close();
+  });
+});
