@@ -9,6 +9,7 @@ import { SandboxesError } from "../client/errors";
 import { HeldKeys } from "./images/heldKeys";
 import type { ImageStore } from "./images/imageStore";
 import { parseQuery } from "./routes/queryNames";
+import { renderError } from "./routes/renderError";
 import { ReplayMemory } from "./routes/replay";
 import { registerRoutes } from "./routes/routes";
 import { type ListenAddress, listenUnix, parseListen } from "./serverListen";
@@ -182,6 +183,11 @@ function createApp({ log }: HostServerOptions, tls: ServerTls | undefined): Fast
       querystringParser: parseQuery,
     },
     exposeHeadRoutes: true,
+    // An address that cannot be decoded never comes to a route.
+    frameworkErrors: (error, request, reply) => {
+      const { status, headers, body } = renderError(error, request);
+      reply.raw.writeHead(status, headers).end(JSON.stringify(body));
+    },
     bodyLimit: 4 * 2 ** 20,
     forceCloseConnections: true,
     return503OnClosing: false,

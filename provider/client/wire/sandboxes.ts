@@ -23,6 +23,11 @@ export interface SandboxResources {
   disk?: string | null;
 }
 
+/** Some clients send null for what they were not given. */
+function given<T extends z.ZodType>(schema: T) {
+  return schema.nullish().transform((value) => value ?? undefined);
+}
+
 /**
  * Exactly one member: a private image by id, a public one by name with `isPublic: true`, or a snapshot; on Azure also
  * several containers or an artifact.
@@ -120,14 +125,14 @@ const createShape = {
   presetProperties: z.looseObject({}).nullish(),
   telemetryConfig: z.looseObject({ endpoints: z.array(z.looseObject({ kind: z.string() })) }).nullish(),
   projectId: z.string().nullish(),
-  sourcesRef: sandboxSource.optional(),
-  resources: sandboxResources.optional(),
-  labels: labels.optional(),
+  sourcesRef: given(sandboxSource),
+  resources: given(sandboxResources),
+  labels: given(labels),
   /** Write-only: no view ever returns it. */
-  environment: z.record(z.string(), z.string()).optional(),
-  entrypoint: argv.optional(),
-  cmd: argv.optional(),
-  lifecycle: lifecyclePolicy.optional(),
+  environment: given(z.record(z.string(), z.string())),
+  entrypoint: given(argv),
+  cmd: given(argv),
+  lifecycle: given(lifecyclePolicy),
   ports: z.array(createPort).nullish(),
   egressPolicy: egressPolicy.nullish(),
   /** Of a named policy of the group. */

@@ -38,6 +38,8 @@ export function diskImageRoutes(app: FastifyInstance, context: RouteContext): vo
     });
   app.put(collection, create(200));
   app.post(collection, create(201));
+  // Where Azure's newer clients of the older data plane ask for an image that a managed identity may pull.
+  app.put(`${collection}/v2`, create(200));
 
   app.get(collection, async (request) =>
     page(request, diskImages.list(groupOf(context, request), labelSelector(request)).map(diskImageView)),

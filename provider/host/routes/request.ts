@@ -65,7 +65,8 @@ export function isNewer(request: FastifyRequest): boolean {
 
 /** Query parameters, decoded once, `+` as a space: Azure's SDKs send both forms. */
 export function query(request: FastifyRequest): Record<string, string> {
-  return request.query as Record<string, string>;
+  // None where the address could not be read.
+  return (request.query ?? {}) as Record<string, string>;
 }
 
 const scopeParams = z.object({ subscriptionId: z.string(), resourceGroup: z.string(), group: z.string() });

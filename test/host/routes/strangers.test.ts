@@ -65,6 +65,34 @@ describe("a host called by strangers", () => {
     expect(odd.status).toBe(400);
   });
 
+  test("sends null for what it was not given", async () => {
+    const id = await host.sandbox({
+      ...{ labels: null, environment: null, entrypoint: null, cmd: null, lifecycle: null, ports: null },
+      ...{ egressPolicy: null, egressPolicyId: null, volumes: null, connections: null },
+    });
+    const { body } = await host.call("GET", `${groupPath}/sandboxes/${id}`);
+    expect(body).toMatchObject({ labels: {}, entrypoint: [], ports: [], volumes: [] });
+  });
+
+  test("asks of what is not here in a version of its own, or in no readable way", async () => {
+    for (const [path, status, code] of [
+      [`${armPath}/g1/providers/Microsoft.Authorization/locks?api-version=2020-05-01`, 404, "NotFound"],
+      [`${armPath}/%zz`, 400, "InvalidRequest"],
+      [`${groupPath}/sandboxes/%zz`, 400, "InvalidRequest"],
+    ] as const) {
+      const reply = await host.call("GET", path);
+      expect([path, reply.status, reply.body.error.code]).toEqual([path, status, code]);
+    }
+  });
+
+  test("asks for an image where Azure's newer clients do", async () => {
+    const image = { base: "debian" };
+    const made = await host.call("PUT", `${groupPath}/diskimages/v2`, { image });
+    expect([made.status, made.body.image.base]).toEqual([200, "debian"]);
+    const pulled = await host.call("PUT", `${groupPath}/diskimages/v2`, { image, managedIdentityResourceId: "/id" });
+    expect([pulled.status, pulled.body.error.target]).toEqual([501, "managedIdentityResourceId"]);
+  });
+
   test("asks whether something is there with HEAD, and learns the code from a header", async () => {
     const there = await host.call("HEAD", `${armPath}/g1`);
     expect([there.status, there.text]).toEqual([204, ""]);
