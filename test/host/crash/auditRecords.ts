@@ -5,7 +5,7 @@ import type { SandboxView } from "../../../provider/client/wire/sandboxes";
 import { auditImages, auditSnapshots } from "./auditCopies";
 import { auditSecrets, auditVolumes } from "./auditGroup";
 import type { GroupRest } from "./groupRest";
-import { askOutside, checkScript } from "./guestPrograms";
+import { askOutside, checkScript, counter, miscounted, setUpMark } from "./guestPrograms";
 import type { KnownSandbox, Ledger } from "./ledger";
 import { keyLabel } from "./sandboxActions";
 
@@ -126,7 +126,7 @@ async function awake(group: GroupApi, id: string): Promise<string[]> {
   const { statusCode, body } = await request(`${port.url}/token`);
   const text = await body.text();
   // Nothing listens where the programs could not be started.
-  const isSetUp = (await group.sandboxes.execShell(id, { command: "test -e /tmp/program" })).exitCode === 0;
+  const isSetUp = (await group.sandboxes.execShell(id, { command: `test -e ${setUpMark}` })).exitCode === 0;
   return isSetUp && statusCode !== 200 ? [`the port of ${id} answers ${statusCode} ${text}`] : [];
 }
 
@@ -140,6 +140,7 @@ async function auditPrograms({ group }: Audited, { id, token, traits }: KnownSan
   const findings: string[] = [];
   const { stdout, stderr } = await shell(checkScript(traits));
   if (stdout !== `${token}\n`) findings.push(`${id} (${JSON.stringify(traits)}) printed ${stdout}${stderr}`);
+  findings.push(...(await auditCounter(group, id)));
   if (!traits.hasEgress) return findings;
   const asked = await shell(askOutside);
   if (asked.stdout !== "403\n403\n") findings.push(`${id} was answered from outside: ${JSON.stringify(asked)}`);
@@ -147,6 +148,17 @@ async function auditPrograms({ group }: Audited, { id, token, traits }: KnownSan
   const reasons = denied.slice(-2).map(({ reason }) => reason);
   if (String(reasons) !== "address,defaultAction") findings.push(`${id} was denied by ${reasons}`);
   return findings;
+}
+
+/** It goes on, and all that it has printed since it was started is there. */
+async function auditCounter(group: GroupApi, id: string): Promise<string[]> {
+  const background = group.sandboxes.background(id);
+  const { process, from, parts, next } = await background.output(counter.id, 0);
+  const text = parts.map(({ data }) => Buffer.from(data, "base64").toString()).join("");
+  const wrong = from === 0 ? miscounted(text) : `its counter begins at ${from}`;
+  const later = await background.output(counter.id, next, { waitMs: 60_000 });
+  const goesOn = process.state === "Running" && later.next > next;
+  return [...(wrong ? [`${id}: ${wrong}`] : []), ...(goesOn ? [] : [`${id}: its counter stands still`])];
 }
 
 function stateOf({ state }: SandboxView): "Running" | "Stopped" {

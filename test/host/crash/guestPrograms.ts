@@ -46,8 +46,12 @@ export function setUpScript(token: string, { hasPort, disk }: Traits): string {
     ...(hasPort ? [`mkdir /tmp/www; cp /tmp/token /tmp/www; httpd -p 127.0.0.1:${port} -h /tmp/www`] : []),
     ...(disk ? [background(writer, "/tmp/writer")] : []),
     "sync",
+    `touch ${setUpMark}`,
   ].join("\n");
 }
+
+/** Made last. */
+export const setUpMark = "/tmp/set-up";
 
 const log = `${places.disk}/log`;
 /** Goes on where another sandbox that had the disk has ended. */
@@ -55,6 +59,19 @@ const writer = [
   `i=$(cat ${log} 2>/dev/null | wc -l)`,
   `while :; do i=$((i+1)); echo $i >> ${log} || echo $i >> /tmp/failed; sleep 0.4; done`,
 ].join("; ");
+
+/** In the background of every sandbox: what it has printed tells whether it ever stopped, or was started again. */
+export const counter = {
+  id: "counter",
+  command: ["/bin/sh", "-c", "i=0; while :; do i=$((i+1)); echo $i; sleep 0.3; done"],
+};
+
+/** What is wrong with what it has printed. */
+export function miscounted(output: string): string | undefined {
+  const lines = output.split("\n").slice(0, -1);
+  const wrong = lines.findIndex((line, index) => line !== String(index + 1));
+  return wrong < 0 ? undefined : `line ${wrong + 1} of its counter is ${lines[wrong]}`;
+}
 
 /** Prints what `setUpScript` left, or what is wrong with it. */
 export function checkScript({ hasPort, disk }: Traits): string {

@@ -2,7 +2,7 @@ import { buffer } from "node:stream/consumers";
 import { SandboxesError } from "../../../provider/client/errors";
 import type { SandboxView } from "../../../provider/client/wire/sandboxes";
 import { type Caller, isRefusal, type Outcome } from "./caller";
-import { contentOf, setUpScript } from "./guestPrograms";
+import { contentOf, counter, setUpScript } from "./guestPrograms";
 import type { KnownSandbox, Traits } from "./ledger";
 
 export const keyLabel = "crash-key";
@@ -28,7 +28,11 @@ export async function create(caller: Caller): Promise<void> {
   await caller.alone(sandbox, async () => {
     const token = `token of ${key}`;
     const set = await caller.shell(sandbox, setUpScript(token, traits));
-    if (set.value?.exitCode === 0) sandbox.token = token;
+    if (set.value?.exitCode !== 0) return;
+    const { id, command } = counter;
+    const background = group.sandboxes.background(sandbox.id);
+    const started = await caller.call("background", (signal) => background.start(id, { command }, { signal }));
+    if (started.value) sandbox.token = token;
   });
 }
 
