@@ -2,6 +2,13 @@ export { type ErrorCode, isSandboxesError, SandboxesError } from "../client/erro
 export type { ExecExit } from "../client/execExit";
 export type { Isolation } from "../client/wire/groups";
 export type { AzureSource } from "./azureSource";
+export type {
+  BackgroundProcess,
+  BackgroundProcesses,
+  OutputPiece,
+  ReadOutputOptions,
+  StartOptions,
+} from "./background";
 export { type ConnectOptions, connect } from "./connect";
 export type { Command, ExecOptions, ExecResult, StdinSource } from "./exec";
 export { ExecFailure } from "./execFailure";
