@@ -56,7 +56,7 @@ export function backgroundRoutes(app: FastifyInstance, context: RouteContext): v
   );
 
   app.get(`${one}/output`, async (request, reply) => {
-    const wanted = { ...outputQuery.parse(request.query), caller: callerGone(reply) };
+    const wanted = { ...outputQuery.parse(request.query), isUse: true, caller: callerGone(reply) };
     return outputView(await background.output(...groupAndIdOf(context, request), processOf(request), wanted));
   });
 

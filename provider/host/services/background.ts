@@ -59,18 +59,18 @@ export class BackgroundService {
   }
 
   /**
-   * What it printed from that place on, as much as one answer has. Waits up to `waitMs` for something new, during which
-   * the sandbox is in use; `caller` ends the wait.
+   * What it printed from that place on, as much as one answer has. Waits up to `waitMs` for something new; `caller` ends
+   * the wait, which is a use of the sandbox if `isUse`.
    */
   async output(
     groupKey: string,
     id: string,
     name: string,
-    { from, waitMs, caller }: { from: number; waitMs: number; caller: AbortSignal },
+    { from, waitMs, isUse, caller }: { from: number; waitMs: number; isUse: boolean; caller: AbortSignal },
   ): Promise<BackgroundOutput> {
     const { record, vm } = this.#sandboxes.observed(groupKey, id);
     const { background } = vm.agent;
-    const release = waitMs > 0 ? this.#sandboxes.hold(record.id) : () => undefined;
+    const release = isUse && waitMs > 0 ? this.#sandboxes.hold(record.id) : () => undefined;
     try {
       const ask = (place: number) =>
         this.#asked(groupKey, record.id, (signal) => background.read(name, place, { signal }));
@@ -112,13 +112,10 @@ export class BackgroundService {
 
   /** A question that a guest answers at once. */
   async #asked<Result>(groupKey: string, id: string, ask: (signal: AbortSignal) => Promise<Result>): Promise<Result> {
-    const release = this.#sandboxes.hold(id);
     try {
       return await answeredByGuest(id, ask);
     } catch (error) {
       throw this.#explained(groupKey, id, error);
-    } finally {
-      release();
     }
   }
 

@@ -32,7 +32,8 @@ export async function* readProgramOutput(
   let place = 0;
   let isFirst = true;
   while (!signal.aborted) {
-    const wanted = { from: place, waitMs: follow && !isFirst ? waitMs : 0, caller: signal };
+    // Looking is no use of a sandbox.
+    const wanted = { from: place, waitMs: follow && !isFirst ? waitMs : 0, isUse: false, caller: signal };
     const output = await background.output(groupKey, id, ownProgramId, wanted).catch((error: unknown) => {
       const state = sandboxes.stateOf(groupKey, id);
       if (state === undefined || state === "Deleting") return undefined;

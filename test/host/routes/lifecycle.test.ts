@@ -166,6 +166,25 @@ describe("a lifecycle", () => {
     await expect.poll(async () => (await view(used)).state).toBe("Stopped");
   });
 
+  test("counts waiting for a program in the background as use, the program itself and asking for it as none", async () => {
+    const [followed, looked] = [
+      await host.sandbox({ lifecycle: idleAfter(3) }),
+      await host.sandbox({ lifecycle: idleAfter(3) }),
+    ];
+    const job = (id: string) => `${sandboxes}/${id}/backgroundProcesses/job`;
+    for (const id of [followed, looked]) await call("PUT", job(id), { command: ["sleep", "600"] });
+    const waiting = call("GET", `${job(followed)}/output?waitMs=60000`);
+    await expect
+      .poll(async () => {
+        await call("GET", job(looked));
+        return (await view(looked)).state;
+      })
+      .toBe("Stopped");
+    expect((await view(followed)).state).toBe("Running");
+    await call("DELETE", job(followed));
+    await waiting;
+  });
+
   test("deletes a sandbox after its stop, or after its creation", async () => {
     const policy = (trigger: string) => ({
       autoDeletePolicy: { enabled: true, deleteIntervalInSeconds: 1, trigger },
