@@ -49,6 +49,9 @@ async function runRound(report: Report, sandbox: Sandbox, call: () => Promise<vo
   await report.time("runtime: echo, 8 at once", () =>
     Promise.all(Array.from({ length: 8 }, () => sandbox.exec(echo, { check: true }))),
   );
+  await report.time("runtime: echo, in the background", async () => {
+    await sandbox.background.start(echo);
+  });
   await report.time("runtime: file written and read", async () => {
     await sandbox.files.write("/tmp/bench", "hi");
     await sandbox.files.readText("/tmp/bench");

@@ -1,6 +1,6 @@
 import { SandboxesError } from "./errors";
-import { isMissing } from "./failures";
 import type { CallOptions, HttpClient } from "./http";
+import { removeIfThere } from "./removal";
 import {
   type BackgroundOutputView,
   type BackgroundView,
@@ -64,13 +64,8 @@ export class BackgroundApi {
   }
 
   /** Kills its tree and forgets it. Succeeds also when it was not there. */
-  async remove(id: string, { signal }: CallOptions = {}): Promise<void> {
-    const action = `remove background process "${id}"`;
-    try {
-      await this.#http.status({ method: "DELETE", path: this.#pathOf(id), action, signal });
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+  remove(id: string, { signal }: CallOptions = {}): Promise<void> {
+    return removeIfThere(this.#http, { path: this.#pathOf(id), action: `remove background process "${id}"`, signal });
   }
 
   #pathOf(id: string): string {

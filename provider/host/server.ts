@@ -36,7 +36,7 @@ import { StatsService } from "./services/stats";
 import { StatusService } from "./services/status";
 import type { openDatabase } from "./store/database";
 import { DiskImageStore } from "./store/diskImageStore";
-import { GroupStore } from "./store/groupStore";
+import { type GroupRecord, GroupStore, groupId } from "./store/groupStore";
 import { RoleAssignmentStore } from "./store/roleAssignmentStore";
 import { SandboxStore } from "./store/sandboxStore";
 import { SecretBox } from "./store/secretBox";
@@ -252,17 +252,15 @@ function createServices(
   const snapshots = new SnapshotService({ shelf, sandboxes, driver, volumes: volumeStore });
   const commits = new CommitService({ sandboxes, diskImages, directory: join(options.dataDir, "commits") });
   const roleAssignments = new RoleAssignmentStore(database);
-  const empty = async (groupKey: string) => {
-    await sandboxes.empty(groupKey);
-    await snapshots.empty(groupKey);
-    diskImages.empty(groupKey);
-    secrets.empty(groupKey);
-    await volumes.empty(groupKey);
-    egress.empty(groupKey);
-    const [subscriptionId, resourceGroup, group] = groupKey.split("/");
-    roleAssignments.deleteUnder(
-      `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.App/sandboxGroups/${group}`,
-    );
+  const empty = async (record: GroupRecord) => {
+    const { key } = record;
+    roleAssignments.deleteUnder(groupId(record));
+    await sandboxes.empty(key);
+    await snapshots.empty(key);
+    diskImages.empty(key);
+    secrets.empty(key);
+    await volumes.empty(key);
+    egress.empty(key);
   };
   const groups = new GroupService({ store: groupStore, driver, empty });
   const exec = new ExecService({ sandboxes, log });

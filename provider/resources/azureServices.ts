@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { CreateSandboxContent, SandboxView } from "../client/wire/sandboxes";
 import { definedOnly, isBag, type PropertyBag } from "../pulumi/propertyBag";
+import { isSameArmId } from "./armIds";
 import { asDeclared, listAsDeclared } from "./asDeclared";
 import { contentPackageInput } from "./podInput";
 import { telemetryInput } from "./telemetryInput";
@@ -68,7 +69,7 @@ function identitiesOf({ identitySettings }: SandboxView, was: unknown): Property
   if (!identitySettings) return undefined;
   const had = (Array.isArray(was) ? was : []).filter(isBag);
   return identitySettings.map(({ identity, lifecycle }) => {
-    const same = had.find((each) => String(each.identity).toLowerCase() === identity.toLowerCase());
+    const same = had.find((each) => isSameArmId(String(each.identity), identity));
     const isSaid = same === undefined || same.lifecycle !== undefined;
     return definedOnly({ identity: String(same?.identity ?? identity), lifecycle: isSaid ? lifecycle : undefined });
   });

@@ -136,7 +136,8 @@ export function asksMoreOfRules(rules: unknown): boolean {
       hookRef !== undefined ||
       (isBag(match) && match.normalizePath === false) ||
       (routingMode !== undefined && routingMode !== "Default") ||
-      [forward !== undefined && forward !== "direct", forwardProxy !== undefined].includes(true) ||
+      (forward !== undefined && forward !== "direct") ||
+      forwardProxy !== undefined ||
       (Array.isArray(headers) && headers.some(isIdentity))
     );
   };

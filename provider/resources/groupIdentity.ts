@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { GroupPut, GroupView } from "../client/wire/groups";
 import { isBag } from "../pulumi/propertyBag";
+import { isSameArmId } from "./armIds";
 
 const types = ["SystemAssigned", "UserAssigned", "SystemAssigned, UserAssigned"] as const;
 
@@ -23,7 +24,7 @@ type Identity = NonNullable<GroupPut["identity"]>;
 export function identityContent(wanted: IdentityInput | undefined, live?: GroupView["identity"]): Identity {
   if (!wanted) return { type: "None" };
   const { type, userAssignedIdentities: ids = [] } = wanted;
-  const isWanted = (id: string) => ids.some((each) => isSameId(each, id));
+  const isWanted = (id: string) => ids.some((each) => isSameArmId(each, id));
   const gone = idsOf(live).filter((id) => !isWanted(id));
   const all = [...ids.map((id) => [id, {}] as const), ...gone.map((id) => [id, null] as const)];
   return { type, ...(all.length > 0 && { userAssignedIdentities: Object.fromEntries(all) }) };
@@ -35,8 +36,8 @@ export function identityInputs(live: GroupView["identity"], was: unknown): Ident
   if (!type) return undefined;
   const ids = idsOf(live);
   const had = isBag(was) && Array.isArray(was.userAssignedIdentities) ? was.userAssignedIdentities.map(String) : [];
-  const kept = had.filter((id) => ids.some((each) => isSameId(each, id)));
-  const added = ids.filter((id) => !had.some((each) => isSameId(each, id)));
+  const kept = had.filter((id) => ids.some((each) => isSameArmId(each, id)));
+  const added = ids.filter((id) => !had.some((each) => isSameArmId(each, id)));
   const all = [...kept, ...added];
   return { type, userAssignedIdentities: all.length > 0 ? all : undefined };
 }
@@ -51,11 +52,6 @@ export function isSameIdentity(wanted: IdentityInput | undefined, live: GroupVie
 function idsOf(live: GroupView["identity"]): string[] {
   const entries = Object.entries(live?.userAssignedIdentities ?? {});
   return entries.filter(([, value]) => value !== null).map(([id]) => id);
-}
-
-/** ARM answers ids in any mixture of cases. */
-function isSameId(one: string, other: string): boolean {
-  return one.toLowerCase() === other.toLowerCase();
 }
 
 function plain(type: string): string {

@@ -5,6 +5,7 @@ import type { VnetConnectionView } from "../client/wire/vnetConnections";
 import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
 import { containsUnknown } from "../pulumi/unknowns";
+import { isSameArmId, spelledAs } from "./armIds";
 import { groupIdInput, groupIdOf, readGroupId } from "./ids";
 import { namesFromKey } from "./namedIds";
 import { keyInput, targetInput } from "./ownLabels";
@@ -72,7 +73,7 @@ export const vnetConnection = defineResource({
     const { connections, ref } = await open(id, context);
     const view = await connections.get(ref.name);
     const { subnetId } = view.properties;
-    const inputs = { group: groupIdOf(ref), ...(subnetId && { subnetId: sameId(state.subnetId, subnetId) }) };
+    const inputs = { group: groupIdOf(ref), ...(subnetId && { subnetId: spelledAs(state.subnetId, subnetId) }) };
     return { inputs, outputs: outputsOf(view) };
   },
 
@@ -102,12 +103,7 @@ async function removeOther(connections: VnetConnectionsApi, name: string, subnet
     if (!isMissing(error)) throw error;
   });
   const { subnetId: live } = found?.properties ?? {};
-  if (live && sameId(subnetId, live) !== subnetId) await connections.delete(name);
-}
-
-/** In the spelling of the state when it is the same id, which ARM answers in any mixture of cases. */
-function sameId(was: unknown, live: string): string {
-  return typeof was === "string" && was.toLowerCase() === live.toLowerCase() ? was : live;
+  if (live && !isSameArmId(subnetId, live)) await connections.delete(name);
 }
 
 function outputsOf({ name, properties }: VnetConnectionView): z.input<typeof outputs> {

@@ -10,6 +10,7 @@ import { type Context, defineResource } from "../pulumi/defineResource";
 import { InitFailed } from "../pulumi/initFailed";
 import type { PropertyBag } from "../pulumi/propertyBag";
 import { unknownValue } from "../pulumi/unknowns";
+import { spelledAs } from "./armIds";
 import { groupIdInput, groupIdOf, readGroupId } from "./ids";
 import { type NamedRef, namedIdOf, nameFromKey, requireNamedId } from "./namedIds";
 import { keepOwnLabels, keyInput, keyLabel, labelsInput, ownLabels, targetInput, userLabels } from "./ownLabels";
@@ -163,11 +164,6 @@ function ownStorageOf({ storageContainerResourceId: container, auth }: VolumeVie
     ...(container && { storageContainerResourceId: spelledAs(state.storageContainerResourceId, container) }),
     ...(who && { identity: spelledAs(state.identity, who) }),
   };
-}
-
-/** ARM does not tell cases apart. */
-function spelledAs(was: unknown, live: string): string {
-  return typeof was === "string" && was.toLowerCase() === live.toLowerCase() ? was : live;
 }
 
 /** In the spelling of the state, when it is the same size. */

@@ -33,14 +33,8 @@ const runs: PulumiRun[] = [];
 beforeAll(async () => {
   double = await AzureDouble.start();
   // Secrets reach the provider by the environment, as in a pipeline; the rest by the configuration.
-  const { clientSecret, ...config } = double.settings();
-  project = await PulumiProject.create(program, {
-    ...Object.fromEntries(Object.entries(config).map(([key, value]) => [`sandboxes:${key}`, value])),
-    "sandboxes:target": "azure",
-    "sandboxes:resourceGroupName": double.resourceGroup,
-    "sandboxes:location": "East US 2",
-    "sandboxes:caCertificate": double.ca,
-  });
+  const { "sandboxes:clientSecret": clientSecret, ...config } = double.config({ location: "East US 2" });
+  project = await PulumiProject.create(program, config);
   project.env.ARM_CLIENT_SECRET = clientSecret;
 });
 

@@ -61,14 +61,8 @@ const kept = () => [join(project.folder, "state"), join(project.folder, "empty")
 
 beforeAll(async () => {
   double = await AzureDouble.start();
-  const { clientSecret, ...config } = double.settings();
-  project = await PulumiProject.create(program(), {
-    ...Object.fromEntries(Object.entries(config).map(([key, value]) => [`sandboxes:${key}`, value])),
-    "sandboxes:target": "azure",
-    "sandboxes:resourceGroupName": double.resourceGroup,
-    "sandboxes:location": double.location,
-    "sandboxes:caCertificate": double.ca,
-  });
+  const { "sandboxes:clientSecret": clientSecret, ...config } = double.config();
+  project = await PulumiProject.create(program(), config);
   project.env.ARM_CLIENT_SECRET = clientSecret;
   const [state, empty] = kept();
   await cp(state, empty, { recursive: true });

@@ -41,15 +41,9 @@ describe("sandboxes of Azure's other sources in a stack", () => {
 
   beforeAll(async () => {
     double = await AzureDouble.start();
-    const { clientSecret, ...config } = double.settings();
+    const { "sandboxes:clientSecret": clientSecret, ...config } = double.config();
     // The project keeps the program, which has them in clear.
-    project = await PulumiProject.create(program(secrets[0]!), {
-      ...Object.fromEntries(Object.entries(config).map(([key, value]) => [`sandboxes:${key}`, value])),
-      "sandboxes:target": "azure",
-      "sandboxes:resourceGroupName": double.resourceGroup,
-      "sandboxes:location": double.location,
-      "sandboxes:caCertificate": double.ca,
-    });
+    project = await PulumiProject.create(program(secrets[0]!), config);
     project.env.ARM_CLIENT_SECRET = clientSecret;
   });
   afterAll(async () => {

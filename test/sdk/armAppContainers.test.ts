@@ -11,11 +11,8 @@ const often = { updateIntervalInMs: 100 };
 
 beforeAll(async () => {
   await host.start();
-  const credential = { getToken: async () => ({ token: host.token, expiresOnTimestamp: Date.now() + 3600_000 }) };
-  client = new ContainerAppsAPIClient(credential, subscription, {
-    endpoint: host.endpoint,
-    tlsOptions: { ca: readFileSync(host.caFile) },
-  });
+  const { credential, options } = host.armClient;
+  client = new ContainerAppsAPIClient(credential, subscription, options);
 });
 afterAll(() => host.close());
 

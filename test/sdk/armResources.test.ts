@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { ResourceManagementClient } from "@azure/arm-resources";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { SdkHost } from "./sdkHost";
@@ -13,11 +12,8 @@ const idOf = (group: string, name: string) =>
 
 beforeAll(async () => {
   await host.start();
-  const credential = { getToken: async () => ({ token: host.token, expiresOnTimestamp: Date.now() + 3600_000 }) };
-  client = new ResourceManagementClient(credential, subscription, {
-    endpoint: host.endpoint,
-    tlsOptions: { ca: readFileSync(host.caFile) },
-  });
+  const { credential, options } = host.armClient;
+  client = new ResourceManagementClient(credential, subscription, options);
 });
 afterAll(() => host.close());
 

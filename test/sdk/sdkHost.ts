@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createHostServer, type HostServer, type HostServerOptions } from "../../provider/host/server";
@@ -35,6 +35,13 @@ export class SdkHost {
   /** What programs that use this host find in their environment. */
   get environment(): Record<string, string> {
     return { SANDBOXES_ENDPOINT: this.endpoint, SANDBOXES_TOKEN: this.token, SANDBOXES_CA_FILE: this.caFile };
+  }
+
+  /** For clients of Azure Resource Manager in JavaScript: who asks, and where. */
+  get armClient() {
+    const getToken = async () => ({ token: this.token, expiresOnTimestamp: Date.now() + 3600_000 });
+    const options = { endpoint: this.endpoint, tlsOptions: { ca: readFileSync(this.caFile) } };
+    return { credential: { getToken }, options };
   }
 
   /** What the host warned of so far: says more about a failed test than what its clients were told. */

@@ -3,6 +3,9 @@
 use crate::protocol::{failure, tag};
 use crate::sys::Errno;
 
+/// Of a field, before its value.
+pub const FIELD_HEADER_BYTES: usize = 5;
+
 /// Why a request was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failure {
@@ -137,10 +140,10 @@ impl<'a> Request<'a> {
 
 /// Tag, value and what follows them.
 fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let header = bytes.get(..5)?;
+    let header = bytes.get(..FIELD_HEADER_BYTES)?;
     let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
-    let value = bytes.get(5..5usize.checked_add(length)?)?;
-    Some((header[0], value, &bytes[5 + length..]))
+    let value = bytes.get(FIELD_HEADER_BYTES..FIELD_HEADER_BYTES.checked_add(length)?)?;
+    Some((header[0], value, &bytes[FIELD_HEADER_BYTES + length..]))
 }
 
 #[cfg(test)]

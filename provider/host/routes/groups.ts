@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { groupPatch, groupPut } from "../../client/wire/groups";
 import { groupName } from "../../client/wire/identifiers";
-import type { GroupRecord } from "../store/groupStore";
+import { type GroupRecord, groupId, groupType } from "../store/groupStore";
 import type { RouteContext } from "./context";
 import { deletionAccepted } from "./operations";
 import { armGroups, endpointOf, scopeOf } from "./request";
@@ -42,14 +42,6 @@ export function groupRoutes(app: FastifyInstance, context: RouteContext): void {
   };
   app.get(armGroups, list);
   app.get("/subscriptions/:subscriptionId/providers/Microsoft.App/sandboxGroups", list);
-}
-
-/** Azure's name of what a group is. */
-export const groupType = "Microsoft.App/sandboxGroups";
-
-/** A group's id for Azure Resource Manager. */
-export function groupId({ subscriptionId, resourceGroup, name }: GroupRecord): string {
-  return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/${groupType}/${name}`;
 }
 
 function groupView(context: RouteContext, request: FastifyRequest, record: GroupRecord): object {

@@ -1,9 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import { SandboxesError } from "../../client/errors";
-import type { GroupRecord } from "../store/groupStore";
+import { type GroupRecord, groupId, groupType } from "../store/groupStore";
 import type { RouteContext } from "./context";
-import { groupId, groupType } from "./groups";
 import { deletionAccepted } from "./operations";
 import { query } from "./request";
 

@@ -74,14 +74,15 @@ export class BackgroundService {
     try {
       const ask = (place: number) =>
         this.#asked(groupKey, record.id, (signal) => background.read(name, place, { signal }));
-      if (waitMs > 0) {
+      const waited = async () => {
         const over = AbortSignal.any([caller, AbortSignal.timeout(waitMs)]);
-        await background.read(name, from, { wait: true, signal: over }).catch((error: unknown) => {
-          if (isSandboxesError(error, "Invalid")) throw beyondEnd(name, from);
+        return background.read(name, from, { wait: true, signal: over }).catch((error: unknown) => {
+          // Nothing new came: what is there is told.
           if (!over.aborted) throw this.#explained(groupKey, record.id, error);
         });
-      }
-      const whole = await ask(from).catch((error: unknown) => {
+      };
+      const first = async () => (waitMs > 0 && (await waited())) || ask(from);
+      const whole = await first().catch((error: unknown) => {
         throw isSandboxesError(error, "Invalid") ? beyondEnd(name, from) : error;
       });
       let bytes = whole.next - whole.from;

@@ -11,7 +11,7 @@ export interface GroupServiceParts {
   store: GroupStore;
   driver: Pick<VmDriver, "capabilities">;
   /** Deletes all that lives in a group. */
-  empty: (groupKey: string) => Promise<void>;
+  empty: (record: GroupRecord) => Promise<void>;
 }
 
 /** How far a group is with being deleted. */
@@ -106,7 +106,7 @@ export class GroupService {
     if (!record) return undefined;
     // The group first: nothing new can enter while it is emptied, and a restarted host removes what lost its group.
     this.#parts.store.delete(key);
-    const emptied = this.#parts.empty(key).then(
+    const emptied = this.#parts.empty(record).then(
       () => void this.#deletions.delete(key),
       (error: unknown) => {
         this.#deletions.set(key, { status: "Failed", error });

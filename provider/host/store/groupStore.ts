@@ -30,6 +30,14 @@ export function groupKey(scope: GroupScope): string {
   return `${scope.subscriptionId}/${scope.resourceGroup}/${scope.group}`.toLowerCase();
 }
 
+/** Azure's name of what a group is. */
+export const groupType = "Microsoft.App/sandboxGroups";
+
+/** A group's id for Azure Resource Manager. */
+export function groupId({ subscriptionId, resourceGroup, name }: GroupRecord): string {
+  return `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/${groupType}/${name}`;
+}
+
 /** Sandbox groups on disk. */
 export class GroupStore {
   readonly #database: DatabaseSync;

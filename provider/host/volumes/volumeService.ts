@@ -118,7 +118,10 @@ export class VolumeService {
       });
     }
     const directory = randomUUID();
-    const record = { ...source, id: rowId(groupKey, to.name), name: to.name, directory, usedBytes: undefined };
+    const record: VolumeRecord = {
+      ...{ ...source, id: rowId(groupKey, to.name), name: to.name, directory },
+      ...{ labels: to.labels, usedBytes: undefined },
+    };
     const path = join(this.#directory, directory);
     try {
       await this.#filesOf(source).copyTo(path);
@@ -130,7 +133,7 @@ export class VolumeService {
       await rm(path, { recursive: true, force: true });
       throw error;
     }
-    this.#store.put({ ...record, labels: to.labels, createdAt: timestamp() });
+    this.#store.put({ ...record, createdAt: timestamp() });
     return this.get(groupKey, to.name);
   }
 

@@ -7,12 +7,11 @@ use crate::outbox::Outbox;
 use crate::protocol::{frame, kind, tag, GUEST_WINDOW};
 use crate::stream::{self, Context, Machine, Opened, Progress, Stream, NO_EPOCH};
 use crate::sys::{self, Ended, Event};
-use crate::tlv::{Failure, Fields, Request};
+use crate::tlv::{Failure, Fields, Request, FIELD_HEADER_BYTES};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Of its arguments, that many bytes are told, their headers counted: a list of all programs is one frame.
 const SHOWN_BYTES: usize = 256;
-const HEADER_BYTES: usize = 5;
 
 pub struct Program {
     pub name: Vec<u8>,
@@ -236,11 +235,11 @@ fn shown(request: &Request) -> Vec<Vec<u8>> {
     let mut left = SHOWN_BYTES;
     let mut found = Vec::new();
     for argument in request.all(tag::ARGUMENT) {
-        if left <= HEADER_BYTES {
+        if left <= FIELD_HEADER_BYTES {
             break;
         }
-        let part = &argument[..argument.len().min(left - HEADER_BYTES)];
-        left -= part.len() + HEADER_BYTES;
+        let part = &argument[..argument.len().min(left - FIELD_HEADER_BYTES)];
+        left -= part.len() + FIELD_HEADER_BYTES;
         found.push(part.to_vec());
     }
     found

@@ -1,5 +1,6 @@
 //! The newest bytes of a program's two outputs, in the order in which they came.
 
+use crate::tlv::FIELD_HEADER_BYTES;
 use std::collections::VecDeque;
 
 pub const KEPT_BYTES: usize = 256 * 1024;
@@ -7,8 +8,6 @@ pub const KEPT_BYTES: usize = 256 * 1024;
 const KEPT_PARTS: usize = 4096;
 /// Up to this, what follows is kept as one with what came before.
 const JOINED_BYTES: usize = 4096;
-/// Of a piece on its way to the host.
-const HEADER_BYTES: usize = 5;
 
 #[derive(Default)]
 pub struct Ring {
@@ -56,7 +55,7 @@ impl Ring {
     pub fn read(&self, from: u64, limit: usize) -> (u64, Vec<(u8, &[u8])>) {
         let begin = from.clamp(self.start(), self.end);
         let mut skipped = (begin - self.start()) as usize;
-        let mut left = limit.saturating_sub(HEADER_BYTES);
+        let mut left = limit.saturating_sub(FIELD_HEADER_BYTES);
         let mut found = Vec::new();
         for part in &self.parts {
             if left == 0 {
@@ -67,7 +66,7 @@ impl Ring {
             let rest = &part.data[skip..];
             let piece = &rest[..rest.len().min(left)];
             if !piece.is_empty() {
-                left = left.saturating_sub(piece.len() + HEADER_BYTES);
+                left = left.saturating_sub(piece.len() + FIELD_HEADER_BYTES);
                 found.push((part.channel, piece));
             }
         }
@@ -103,7 +102,10 @@ mod tests {
         assert_eq!(ring.end(), 100 * 8192);
         assert_eq!(ring.start(), 68 * 8192);
         let (place, pieces) = ring.read(5, 10_000);
-        assert_eq!((place, text(&pieces).len()), (68 * 8192, 10_000 - 2 * HEADER_BYTES));
+        assert_eq!(
+            (place, text(&pieces).len()),
+            (68 * 8192, 10_000 - 2 * FIELD_HEADER_BYTES)
+        );
         assert_eq!(text(&pieces)[0], 68);
     }
 

@@ -1,8 +1,7 @@
-import { SandboxesError } from "../../../client/errors";
 import type { BackgroundOutput, BackgroundState, GuestBackground } from "../guestBackground";
 import type { GuestChannel } from "./channel";
 import { decodeExit, encodeProgram, signalNumber } from "./exec";
-import { Fields, FieldWriter } from "./fields";
+import { Fields, FieldWriter, malformed } from "./fields";
 import { tag } from "./protocol";
 
 /** Names come from us; what the guest says is one must look like one. */
@@ -20,14 +19,14 @@ export function background(channel: GuestChannel): GuestBackground {
     list: async (options) => {
       const fields = await channel.call("listStarted", new FieldWriter(), "Listing programs", options);
       const entries = fields.all(tag.entry);
-      if (entries.length > maxStarted) throw nonsense("more programs than there can be");
+      if (entries.length > maxStarted) throw malformed("more programs than there can be");
       return entries.map((entry) => decodeState(new Fields(entry)));
     },
     read: async (name, from, { wait, ...options } = {}) => {
       const fields = named(name).number(tag.offset, from).flag(tag.wait, wait);
       const action = `Reading the output of "${name}"`;
       const output = decodeOutput(await channel.call("readStarted", fields, action, options), from);
-      if (wait && output.next === from && !output.state.ended) throw nonsense("news that are none");
+      if (wait && output.next === from && !output.state.ended) throw malformed("news that are none");
       return output;
     },
     kill: async (name, signal, options) => {
@@ -42,10 +41,10 @@ export function background(channel: GuestChannel): GuestBackground {
 
 function decodeState(fields: Fields): BackgroundState {
   const name = fields.get(tag.name)?.toString("latin1") ?? "";
-  if (!namePattern.test(name)) throw nonsense("a program has no name");
+  if (!namePattern.test(name)) throw malformed("a program has no name");
   const outputStart = fields.requiredNumber(tag.offset);
   const outputEnd = fields.requiredNumber(tag.size);
-  if (outputStart > outputEnd) throw nonsense("output ends before it begins");
+  if (outputStart > outputEnd) throw malformed("output ends before it begins");
   const hasEnded = fields.get(tag.exitCode) !== undefined || fields.get(tag.signal) !== undefined;
   return {
     name,
@@ -66,11 +65,7 @@ function decodeOutput(fields: Fields, asked: number): BackgroundOutput {
   const from = fields.requiredNumber(tag.length);
   const next = from + parts.reduce((sum, { data }) => sum + data.length, 0);
   // Whoever reads on from `next` must come to the end.
-  if (from < asked || next > state.outputEnd) throw nonsense("output is not where it says");
-  if (next === asked && state.outputEnd > asked) throw nonsense("there is output, and it tells none");
+  if (from < asked || next > state.outputEnd) throw malformed("output is not where it says");
+  if (next === asked && state.outputEnd > asked) throw malformed("there is output, and it tells none");
   return { state, from, parts, next };
-}
-
-function nonsense(what: string): SandboxesError {
-  return new SandboxesError("GuestFailed", `Reading from the guest: ${what}`);
 }

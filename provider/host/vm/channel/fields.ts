@@ -83,6 +83,7 @@ export class Fields {
   }
 }
 
-function malformed(what: string): SandboxesError {
+/** What the guest sent makes no sense; ends the call or the connection. */
+export function malformed(what: string): SandboxesError {
   return new SandboxesError("GuestFailed", `Reading from the guest: ${what}`);
 }

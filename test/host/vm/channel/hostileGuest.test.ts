@@ -100,8 +100,8 @@ test("output in single bytes takes no more memory than its window, whatever come
   const many = Buffer.concat(Array.from({ length: 20_000 }, () => data(streams[0]!, Buffer.of(1))));
   for (let round = 0; round < 12; round++) guest.write(many);
   while (seen < rounds * 60_000 || guest.writableLength > 0) await turn();
-  // What came through is 240 MB; what is alive besides it varies by some.
-  expect(heldBytes() - before).toBeLessThan(16 * 2 ** 20);
+  // Looked at again: what is on its way out for a moment is not held.
+  await expect.poll(() => heldBytes() - before).toBeLessThan(4 * 2 ** 20);
   unread.exit.catch(() => {});
   agent.close();
 });
